@@ -1,0 +1,6 @@
+"""Keras models on top of an engine. Importing this room imports TensorFlow."""
+
+from qkdlib.models.progress import ProgressBar
+from qkdlib.models.qnn import QNN, recipe
+
+__all__ = ["QNN", "ProgressBar", "recipe"]

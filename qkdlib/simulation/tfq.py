@@ -1,0 +1,114 @@
+"""The engine "tfq": TensorFlow Quantum through its differentiable operations.
+
+`tfq.layers` would tie us to the retired tf-keras, and its default initializer gives every layer the
+same weights; the operations underneath work with any Keras. Samples enter as values of data symbols
+of one template circuit, so one circuit is serialized, once.
+"""
+
+import cirq
+
+from qkdlib._checks import check_choice, check_count
+from qkdlib._tensorflow import import_tfq, quiet_stderr, tf
+
+_DIFFERENTIATORS = {
+    "adjoint": "Adjoint",
+    "parameter_shift": "ParameterShift",
+    "forward_difference": "ForwardDifference",
+    "central_difference": "CentralDifference",
+}
+
+
+class TFQEngine:
+    """Expectation values of a circuit and their gradients by TensorFlow Quantum.
+
+    Args:
+        circuit: A `cirq.Circuit` on `cirq.LineQubit` or `cirq.GridQubit`.
+        weight_symbols: Names of the trained symbols, [n_weights].
+        data_symbols: Names of the symbols that carry a sample, [n_data]; may be empty.
+        observables: `cirq.PauliString` or `cirq.PauliSum` objects, [n_observables].
+        differentiator: "adjoint" (one sweep back through the simulation), "parameter_shift",
+            "forward_difference" or "central_difference".
+        repetitions: None for exact expectation values, or a number of shots per observable term. Shots
+            need a differentiator other than "adjoint". TensorFlow Quantum draws them from a generator
+            of its own that takes no seed.
+
+    Raises:
+        ImportError: TensorFlow Quantum is not installed.
+        ValueError: The circuit cannot be serialized; the message names the gate and its qubits.
+    """
+
+    name = "tfq"
+    accepts_states = False
+
+    def __init__(
+        self,
+        circuit,
+        weight_symbols,
+        data_symbols,
+        observables,
+        *,
+        differentiator="adjoint",
+        repetitions=None,
+    ):
+        tfq = import_tfq()
+        check_choice("differentiator", differentiator, tuple(_DIFFERENTIATORS))
+        if repetitions is not None:
+            check_count("repetitions", repetitions)
+            if differentiator == "adjoint":
+                raise ValueError(
+                    "differentiator must not be 'adjoint' with repetitions: "
+                    "the adjoint sweep needs the state vector, which shots do not give"
+                )
+        self.n_weights, self.n_data = len(weight_symbols), len(data_symbols)
+        self.repetitions = repetitions
+        self._names = tf.constant([*map(str, data_symbols), *map(str, weight_symbols)], tf.string)
+        self._program = _serialize(tfq, circuit)
+        sums = [[cirq.PauliSum() + observable for observable in observables]]
+        self._observables = tfq.convert_to_tensor(sums)
+        rule = getattr(tfq.differentiators, _DIFFERENTIATORS[differentiator])()
+        with quiet_stderr():
+            if repetitions is None:
+                self._op = rule.generate_differentiable_op(analytic_op=tfq.get_expectation_op())
+            else:
+                self._op = rule.generate_differentiable_op(
+                    sampled_op=tfq.get_sampled_expectation_op()
+                )
+
+    def expectation(self, weights, inputs):
+        """Expectation values: float32 [batch, n_observables].
+
+        Args:
+            weights: float32 tensor [n_weights].
+            inputs: float32 tensor [batch, n_data], values of the data symbols in radians.
+        """
+        inputs = tf.cast(inputs, tf.float32)
+        batch = tf.shape(inputs)[0]
+        shared = tf.broadcast_to(tf.cast(weights, tf.float32), [batch, self.n_weights])
+        values = tf.concat([inputs, shared], axis=1)
+        arguments = [
+            tf.broadcast_to(self._program, [batch]),
+            self._names,
+            values,
+            tf.broadcast_to(self._observables, [batch, self._observables.shape[1]]),
+        ]
+        if self.repetitions is not None:
+            shots = tf.fill(tf.shape(arguments[3]), tf.constant(self.repetitions, tf.int32))
+            arguments.append(shots)
+        return self._op(*arguments)
+
+
+def _serialize(tfq, circuit):
+    """The circuit as TensorFlow Quantum's string tensor [1]."""
+    try:
+        return tfq.convert_to_tensor([circuit])
+    except (TypeError, ValueError) as error:
+        for op in circuit.all_operations():
+            try:
+                tfq.convert_to_tensor([cirq.Circuit(op)])
+            except (TypeError, ValueError):
+                raise ValueError(
+                    f"circuit holds {op.gate or op} on {op.qubits}, which TensorFlow Quantum cannot "
+                    "serialize; it takes powers of X, Y, Z, H, CX, CZ, SWAP, ISWAP, XX, YY, ZZ, "
+                    "rotations, FSim and PhasedX, with symbols times a number as exponents"
+                ) from error
+        raise ValueError(f"TensorFlow Quantum cannot serialize circuit: {error}") from error
