@@ -1,0 +1,65 @@
+"""Where compiled kernels are kept, so that no chapter waits for the compiler and no upgrade loads
+stale code."""
+
+import hashlib
+import os
+import platform
+import tempfile
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import numba
+import platformdirs
+
+from qkdlib import __version__
+
+FOLDER_VARIABLE = "QKDLIB_KERNEL_CACHE"
+_SOURCES = ("kernels.py", "vector.py")
+
+
+def cache_key():
+    """Version, sources, Numba and machine: kernels compiled under another key are never found."""
+    digest = hashlib.sha256()
+    for name in _SOURCES:
+        digest.update(Path(__file__).with_name(name).read_bytes())
+    parts = (numba.__version__, platform.python_version(), platform.machine(), _cpu())
+    digest.update("\n".join(parts).encode())
+    return f"{__version__}-{digest.hexdigest()[:16]}"
+
+
+@cache
+def cache_folder():
+    """The first folder that can be written: the variable's, beside the package, the user's."""
+    choices = [
+        Path(__file__).with_name("__pycache__") / "kernels",
+        Path(platformdirs.user_cache_dir("qkdlib")) / "kernels",
+    ]
+    if os.environ.get(FOLDER_VARIABLE):
+        choices.insert(0, Path(os.environ[FOLDER_VARIABLE]))
+    for choice in choices:
+        folder = choice / cache_key()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                return folder
+        except OSError:
+            continue
+    return Path(tempfile.mkdtemp(prefix="qkdlib-kernels-"))  # lives as long as the process
+
+
+@contextmanager
+def kernel_cache(source):
+    """Numba functions with cache=True defined inside are cached in `cache_folder()`."""
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(cache_folder())
+    try:
+        yield
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def _cpu():
+    from llvmlite import binding
+
+    return f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}"

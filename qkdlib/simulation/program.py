@@ -1,0 +1,501 @@
+"""A circuit as a program: batched values and gradients from NumPy, without TensorFlow."""
+
+import os
+from typing import NamedTuple
+
+import cirq
+import numpy as np
+
+from qkdlib.simulation import kernels, workers
+from qkdlib.simulation.light_cone import light_cone
+from qkdlib.simulation.lowering import Lowering, Phase
+from qkdlib.simulation.schedule import schedule
+from qkdlib.simulation.vector import N_LANES
+
+# Output states of a whole batch are kept for the backward sweep up to this size; beyond it each
+# chunk is computed again when its turn comes.
+KEEP_BYTES = 1 << 30
+_NORM_TOLERANCE = 1e-3  # float32 states that were normalised once lie far within
+_NO_STATES = np.zeros((0, 0), np.complex64)
+
+
+class Gradients(NamedTuple):
+    """Derivatives of sum(cotangent * value), or of the loss that the cotangent belongs to.
+
+    Attributes:
+        weights: float32 [n_weights].
+        data: float32 [batch, n_data]; None where there are no data or they were not asked for.
+        states: complex64 [batch, 2**n_qubits], dL/dRe + i dL/dIm as in TensorFlow; else None.
+    """
+
+    weights: np.ndarray
+    data: np.ndarray | None
+    states: np.ndarray | None
+
+
+class Program:
+    """A circuit with its weights, per-sample data and observables.
+
+    Building one compiles nothing: the circuit becomes tables which the same kernels interpret.
+    A program can be used from several threads at once.
+
+    Args:
+        circuit: `cirq.Circuit` of unitary gates (see `lowering` for which).
+        weight_symbols: names of the symbols that all samples share.
+        data_symbols: names of the symbols that each sample has a value for.
+        observables: `cirq.PauliString` or `cirq.PauliSum`, hermitian.
+        qubits: the qubits in order; by default those of circuit and observables, sorted.
+        light_cone: whether to drop what the observables cannot see. It changes no result.
+        threads: number of threads; by default all of the machine's where they pay. The results do
+            not depend on it.
+        normalised: whether input states must have norm one.
+
+    Raises:
+        TypeError, ValueError: For gates, symbols, observables or sizes that cannot be simulated.
+    """
+
+    def __init__(
+        self,
+        circuit,
+        weight_symbols=(),
+        data_symbols=(),
+        observables=(),
+        *,
+        qubits=None,
+        light_cone=True,
+        threads=None,
+        normalised=True,
+    ):
+        if not isinstance(circuit, cirq.AbstractCircuit):
+            raise TypeError(f"circuit must be a cirq.Circuit, got {type(circuit).__name__}")
+        weight_symbols, data_symbols = _names(weight_symbols), _names(data_symbols)
+        self._sums = [_pauli_sum(i, observable) for i, observable in enumerate(observables)]
+        used = circuit.all_qubits().union(*(s.qubits for s in self._sums))
+        self.qubits = tuple(sorted(used) if qubits is None else qubits)
+        _check_qubits(self.qubits, used)
+        symbols = {name: i for i, name in enumerate((*weight_symbols, *data_symbols))}
+        if len(symbols) != len(weight_symbols) + len(data_symbols):
+            raise ValueError("weight_symbols and data_symbols must not repeat a name")
+        self.n_qubits = len(self.qubits)
+        self.n_weights, self.n_data = len(weight_symbols), len(data_symbols)
+        self.n_observables = len(self._sums)
+        if threads is not None and (not isinstance(threads, int) or threads < 1):
+            raise ValueError(f"threads must be a positive integer or None, got {threads!r}")
+        self._threads, self._cone, self._normalised = threads, light_cone, normalised
+        lowered = Lowering(self.qubits, symbols).circuit(circuit)
+        self._primitives = [p for p in lowered if not _is_global_phase(p)]
+        self._global_phases = [p.angle for p in lowered if _is_global_phase(p)]
+        self._plans = {}
+        _check_memory(self._active_qubits() if light_cone else self.n_qubits, N_LANES)
+
+    # -- What a user calls ----------------------------------------------------------------------
+
+    def expectation(self, weights, data=None, states=None):
+        """Expectation values.
+
+        Args:
+            weights: [n_weights].
+            data: values of the data symbols, [batch, n_data]; a single row serves all states.
+            states: initial states, complex [batch, 2**n_qubits]; by default |0...0>.
+
+        Returns:
+            float32 [batch, n_observables].
+        """
+        run = self.start(weights, data, states, keep=False)
+        values = run.values()
+        run.release()
+        return values
+
+    def value_and_grad(self, weights, data=None, states=None, cotangent=None, wrt=None):
+        """Expectation values, and the gradient of a loss that depends on them.
+
+        Args:
+            weights, data, states: as in `expectation`.
+            cotangent: dL/dvalues, [batch, n_observables], or a function from the values to it; by
+                default ones, the gradient of the sum.
+            wrt: which gradients, of "weights", "data" and "states"; by default all there are.
+                Fewer are faster.
+
+        Returns:
+            (values, `Gradients`).
+        """
+        run = self.start(weights, data, states)
+        values = run.values()
+        if cotangent is None:
+            cotangent = np.ones_like(values)
+        elif callable(cotangent):
+            cotangent = cotangent(values)
+        gradients = run.pull_values(cotangent, wrt)
+        run.release()
+        return values, gradients
+
+    def output_states(self, weights, data=None, states=None):
+        """The circuit's output states, global phase included: complex64 [batch, 2**n_qubits]."""
+        run = self.start(weights, data, states, keep=False, output=True)
+        outputs = run.outputs()
+        run.release()
+        return outputs
+
+    def output_states_and_grad(self, weights, data=None, states=None, cotangent=None, wrt=None):
+        """Output states, and the gradient of a loss that depends on them.
+
+        Args:
+            weights, data, states, wrt: as in `value_and_grad`.
+            cotangent: dL/dRe + i dL/dIm of the output states, complex [batch, 2**n_qubits], or a
+                function from the states to it.
+
+        Returns:
+            (output states, `Gradients`).
+        """
+        run = self.start(weights, data, states, output=True)
+        outputs = run.outputs()
+        gradients = run.pull_outputs(cotangent(outputs) if callable(cotangent) else cotangent, wrt)
+        run.release()
+        return outputs, gradients
+
+    def start(self, weights, data=None, states=None, *, keep=True, output=False):
+        """Checks the arguments, runs the circuit and returns a `Run`."""
+        weights, data, states, batch = self._check(weights, data, states)
+        kind = "output" if output else "product" if states is None else "states"
+        return Run(self, self._plan(kind), weights, data, states, batch, keep, output)
+
+    # -- Plans: the circuit scheduled for one use ---------------------------------------------
+
+    def _plan(self, kind):
+        if kind not in self._plans:
+            self._plans[kind] = self._build_plan(kind)
+        return self._plans[kind]
+
+    def _build_plan(self, kind):
+        index = {qubit: i for i, qubit in enumerate(self.qubits)}
+        primitives, active = self._primitives, range(self.n_qubits)
+        if self._cone and kind != "output":
+            primitives, seen = light_cone(primitives, self._sums, index)
+            if kind == "product":  # qubits that nobody sees stay in |0> and are left out
+                active = sorted(seen) or [0]
+        place = {qubit: i for i, qubit in enumerate(active)}
+        moved = [_move(primitive, place) for primitive in primitives]
+        terms, coefficients = _terms(self._sums, {q: place.get(i) for q, i in index.items()}, len(place))
+        layout = schedule(moved, len(place), self.n_weights, terms)
+        return Plan(layout, coefficients)
+
+    def _active_qubits(self):
+        index = {qubit: i for i, qubit in enumerate(self.qubits)}
+        return max(1, len(light_cone(self._primitives, self._sums, index)[1]))
+
+    # -- Arguments --------------------------------------------------------------------------------
+
+    def _check(self, weights, data, states):
+        weights = _real("weights", weights)
+        if weights.shape != (self.n_weights,):
+            raise ValueError(f"weights must have shape [{self.n_weights}], got {weights.shape}")
+        n_rows = 1
+        if states is not None:
+            states = self._check_states(states)
+            n_rows = len(states)
+        if self.n_data == 0 and (data is None or np.size(data) == 0):
+            # [batch, 0] says how many samples there are
+            if states is None and np.ndim(data) == 2:
+                n_rows = len(data)
+            return weights, np.zeros((n_rows, 0)), states, n_rows
+        if data is None:
+            raise ValueError(f"data must have shape [batch, {self.n_data}], got None")
+        data = np.atleast_2d(_real("data", data))
+        if data.ndim != 2 or data.shape[1] != self.n_data:
+            raise ValueError(f"data must have shape [batch, {self.n_data}], got {data.shape}")
+        if states is None:
+            n_rows = len(data)
+        elif len(data) == 1:
+            data = np.repeat(data, n_rows, axis=0)
+        if len(data) != n_rows:
+            raise ValueError(f"data has {len(data)} rows but states has {n_rows}")
+        return weights, data, states, n_rows
+
+    def _check_states(self, states):
+        states = np.asarray(states)
+        if not np.issubdtype(states.dtype, np.number):
+            raise TypeError(f"states must be complex numbers, got dtype {states.dtype}")
+        if states.ndim == 1:
+            states = states[None]
+        if states.ndim != 2 or states.shape[1] != 1 << self.n_qubits:
+            raise ValueError(
+                f"states must have shape [batch, {1 << self.n_qubits}] for {self.n_qubits} qubits, "
+                f"got {states.shape}"
+            )
+        states = np.ascontiguousarray(states, np.complex64)
+        parts = states.view(np.float32)
+        norms = np.einsum("br,br->b", parts, parts)
+        if not np.isfinite(norms).all():
+            row = int(np.flatnonzero(~np.isfinite(norms))[0])
+            raise ValueError(f"states must be finite, but row {row} holds NaN or infinity")
+        wrong = np.abs(norms - 1) > 2 * _NORM_TOLERANCE
+        if self._normalised and wrong.any():
+            row = int(np.argmax(wrong))
+            raise ValueError(
+                f"states must be normalised, but row {row} has norm {np.sqrt(norms[row]):.6g}; "
+                "normalise it, or build the program with normalised=False"
+            )
+        return states
+
+
+class Plan:
+    """A layout with buffers for its runs."""
+
+    def __init__(self, layout, coefficients):
+        self.layout, self.tables = layout, layout.tables
+        self.coefficients = coefficients  # float32 [n_terms, n_observables]
+        self._spare = []  # list.append and list.pop are atomic: threads need no lock
+
+    def buffers(self):
+        return self._spare.pop() if self._spare else Buffers()
+
+    def give_back(self, buffers):
+        if len(self._spare) < 2:
+            self._spare.append(buffers)
+
+
+class Buffers:
+    """Arrays that are used again from call to call, each starting at a multiple of 64 bytes."""
+
+    def __init__(self):
+        self._arrays = {}
+
+    def get(self, name, shape):
+        """A float32 array; its contents are arbitrary."""
+        array = self._arrays.get(name)
+        if array is None or array.shape != shape:
+            size = int(np.prod(shape))
+            raw = np.empty(size + N_LANES, np.float32)
+            offset = -raw.ctypes.data // 4 % N_LANES
+            array = self._arrays[name] = raw[offset : offset + size].reshape(shape)
+        return array
+
+
+class Run:
+    """One forward computation, and what its backward sweep needs."""
+
+    def __init__(self, program, plan, weights, data, states, batch, keep, output):
+        t, layout = plan.tables, plan.layout
+        self.program, self.plan, self.batch = program, plan, batch
+        self.weights, self.data, self.states = weights, data, states
+        self.n_chunks = -(-batch // N_LANES)
+        chunk_bytes = 4 * N_LANES * 2 << t.n
+        self._workers = workers.count(program._threads, self.n_chunks, t)
+        self._keep = keep and self.n_chunks * chunk_bytes <= KEEP_BYTES
+        n_states = self.n_chunks if self._keep else self._workers
+        _check_memory(t.n, N_LANES * (n_states + (self._workers if keep else 0)))
+        buffers = self._buffers = plan.buffers()
+        get = buffers.get
+        slots = layout.n_slots[0] + self.n_chunks * layout.n_slots[1]
+        matrices = layout.n_matrices[0] + self.n_chunks * layout.n_matrices[1]
+        self._shared = np.empty((len(t.symbol), 2))
+        self._quaternions = get("quaternions", (4 * slots + 1, N_LANES))
+        self._matrices = get("matrices", (kernels.PAIR_ROWS * matrices + 1, N_LANES))
+        self._psi = get("psi", (n_states, 2 << t.n, N_LANES))
+        block = 2 << t.m if t.m < t.n else 0
+        self._blocks = get("blocks", (self._workers, 2, block, N_LANES))
+        self._values = get("values", (self.n_chunks, len(t.terms), N_LANES))
+        shape = (batch, 1 << t.n) if output else (0, 0)
+        self._outputs = np.empty(shape, np.complex64)
+        self._input_states = _NO_STATES if states is None else states
+        kernels.prepare(t, weights, data, self._shared, self._quaternions, self._matrices)
+        self._forward()
+
+    def _coefficients(self):
+        return (
+            self.weights,
+            self.data,
+            self._input_states,
+            self._shared,
+            self._quaternions,
+            self._matrices,
+            self._psi,
+        )
+
+    def _forward(self):
+        arguments = (*self._coefficients(), self._blocks, self._values, self._outputs)
+        workers.share(
+            kernels.forward, self.plan.tables, self.n_chunks, self._workers, self._keep, *arguments
+        )
+        self._spent = not self._keep
+
+    def values(self):
+        """Expectation values, float32 [batch, n_observables]."""
+        rows = self._values.transpose(0, 2, 1).reshape(self.n_chunks * N_LANES, -1)
+        return rows[: self.batch] @ self.plan.coefficients
+
+    def outputs(self):
+        """Output states with their global phase, complex64 [batch, 2**n_qubits]."""
+        return self._outputs * self._global_phase()[:, None]
+
+    def pull_values(self, cotangent, wrt=None):
+        """`Gradients` for dL/dvalues, [batch, n_observables]."""
+        shape = (self.batch, self.program.n_observables)
+        cotangent = _cotangent(cotangent, np.float32, shape)
+        n_terms = len(self.plan.tables.terms)
+        factors = self._buffers.get("factors", (self.n_chunks, n_terms, N_LANES))
+        rows = np.zeros((self.n_chunks * N_LANES, n_terms), np.float32)
+        rows[: self.batch] = 2 * cotangent @ self.plan.coefficients.T
+        factors[...] = rows.reshape(self.n_chunks, N_LANES, n_terms).transpose(0, 2, 1)
+        return self._pull(factors, _NO_STATES, wrt)
+
+    def pull_outputs(self, cotangent, wrt=None):
+        """`Gradients` for dL/dRe + i dL/dIm of the output states, [batch, 2**n_qubits]."""
+        cotangent = _cotangent(cotangent, np.complex64, self._outputs.shape)
+        phase = self._global_phase()
+        factors = self._buffers.get("factors", (self.n_chunks, 0, N_LANES))
+        turned = np.ascontiguousarray(cotangent * phase.conj()[:, None])
+        gradients = self._pull(factors, turned, wrt)
+        # dL/dphase = Re<cotangent| i |output>
+        slope = -np.einsum("br,br->b", turned.conj(), self._outputs).imag
+        n_weights = len(self.weights)
+        for angle in self.program._global_phases:
+            if 0 <= angle.symbol < n_weights:
+                gradients.weights[angle.symbol] += angle.scale * slope.sum()
+            elif angle.symbol >= 0 and gradients.data is not None:
+                gradients.data[:, angle.symbol - n_weights] += angle.scale * slope
+        return gradients
+
+    def _pull(self, factors, cotangents, wrt):
+        t, layout = self.plan.tables, self.plan.layout
+        want_data, want_states = self._wanted(wrt)
+        first_op = 0 if want_states else t.first_gradient if want_data else layout.first_weight
+        if self._spent and self._keep:  # an earlier pull undid the states: compute them again
+            self._forward()
+        gradients = self._buffers.get("gradients", (self.n_chunks, 3 * layout.n_gradients, N_LANES))
+        lams = self._buffers.get("lams", (self._workers, 2 << t.n, N_LANES))
+        d_states = np.empty(self.states.shape, np.complex64) if want_states else _NO_STATES
+        arguments = (lams, self._blocks, factors, cotangents, gradients, d_states)
+        coefficients = (first_op, *self._coefficients())
+        workers.share(
+            kernels.backward, t, self.n_chunks, self._workers, self._keep, *coefficients, *arguments
+        )
+        self._spent = self._keep
+        d_weights, d_data = np.zeros(len(self.weights)), np.zeros(self.data.shape)
+        if first_op < len(t.ops):
+            kernels.chain(t, self.weights, self.data, self._shared, gradients, d_weights, d_data)
+        return Gradients(
+            d_weights.astype(np.float32),
+            d_data.astype(np.float32) if want_data else None,
+            d_states if want_states else None,
+        )
+
+    def _wanted(self, wrt):
+        have_data, have_states = self.data.shape[1] > 0, self.states is not None
+        if wrt is None:
+            return have_data, have_states
+        unknown = set(wrt) - {"weights", "data", "states"}
+        if unknown:
+            raise ValueError(f"wrt must name weights, data or states, got {sorted(unknown)}")
+        return have_data and "data" in wrt, have_states and "states" in wrt
+
+    def _global_phase(self):
+        angles = np.zeros(self.batch)
+        n_weights = len(self.weights)
+        for angle in self.program._global_phases:
+            angles += angle.shift
+            if 0 <= angle.symbol < n_weights:
+                angles += angle.scale * self.weights[angle.symbol]
+            elif angle.symbol >= 0:
+                angles += angle.scale * self.data[:, angle.symbol - n_weights]
+        return np.exp(1j * angles).astype(np.complex64)
+
+    def release(self):
+        """Lends the buffers to the next run; this one is over."""
+        if self._buffers is not None:
+            self.plan.give_back(self._buffers)
+            self._buffers = None
+
+
+# --- Helpers -----------------------------------------------------------------------------------
+
+
+def _names(symbols):
+    return tuple(symbol if isinstance(symbol, str) else str(symbol) for symbol in symbols)
+
+
+def _pauli_sum(position, observable):
+    try:
+        pauli_sum = cirq.PauliSum.wrap(observable)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"observables[{position}] must be a cirq.PauliString or cirq.PauliSum, "
+            f"got {type(observable).__name__}"
+        ) from None
+    if any(abs(complex(term.coefficient).imag) > 1e-9 for term in pauli_sum):
+        raise ValueError(f"observables[{position}] must be hermitian, got {pauli_sum}")
+    return pauli_sum
+
+
+def _check_qubits(qubits, used):
+    if not qubits:
+        raise ValueError("circuit must have at least one qubit")
+    if len(set(qubits)) != len(qubits):
+        raise ValueError("qubits must not repeat a qubit")
+    missing = used - set(qubits)
+    if missing:
+        raise ValueError(f"qubits lacks {', '.join(map(str, sorted(missing)))}, which is used")
+    for qubit in qubits:
+        if qubit.dimension != 2:
+            raise ValueError(f"qubits must have two levels, {qubit} has {qubit.dimension}")
+
+
+def _check_memory(n_qubits, n_states):
+    """ValueError if `n_states` complex64 states do not fit the machine's memory."""
+    needed = 8 * n_states << n_qubits
+    try:
+        available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # not told on this platform
+        return
+    if needed > available:
+        raise ValueError(
+            f"simulating {n_qubits} qubits takes {needed / 2**30:,.0f} GiB for {n_states} states, "
+            f"but this machine has {available / 2**30:,.0f} GiB"
+        )
+
+
+def _is_global_phase(primitive):
+    return isinstance(primitive, Phase) and not primitive.controls
+
+
+def _move(primitive, place):
+    return primitive._replace(
+        qubits=tuple(place[q] for q in primitive.qubits),
+        controls=tuple((place[q], value) for q, value in primitive.controls),
+    )
+
+
+def _terms(pauli_sums, place, n):
+    """Pauli terms as masks [n_terms, 3], and their coefficients [n_terms, n_observables]."""
+    terms, coefficients = [], []
+    for column, pauli_sum in enumerate(pauli_sums):
+        for term in pauli_sum:
+            flips = signs = n_y = 0
+            for qubit, pauli in term.items():
+                bit = 1 << (n - 1 - place[qubit])
+                flips |= bit * (pauli != cirq.Z)
+                signs |= bit * (pauli != cirq.X)
+                n_y += pauli == cirq.Y
+            terms.append((flips, signs, n_y))
+            coefficients.append((column, complex(term.coefficient).real))
+    matrix = np.zeros((len(terms), len(pauli_sums)), np.float32)
+    for row, (column, coefficient) in enumerate(coefficients):
+        matrix[row, column] = coefficient
+    return np.array(terms, np.int64).reshape(-1, 3), matrix
+
+
+def _real(name, values):
+    array = np.asarray(values)
+    if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
+        raise TypeError(f"{name} must be real numbers, got dtype {array.dtype}")
+    array = np.ascontiguousarray(array, np.float64)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, but holds NaN or infinity")
+    return array
+
+
+def _cotangent(values, dtype, shape):
+    array = np.asarray(values, dtype)
+    if array.shape != shape:
+        raise ValueError(f"cotangent must have shape {list(shape)}, got {array.shape}")
+    return array
