@@ -2,6 +2,7 @@
 Yan et al.)."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cirq
 import numpy as np
@@ -94,7 +95,7 @@ def hardware_efficient_ansatz(
             for axis in rotations:
                 yield _ROTATIONS[axis](sympy.Symbol(next(names)))(qubit)
 
-    pairs = list(zip(qubits[:-1], qubits[1:], strict=True))
+    pairs = list(pairwise(qubits))
     if topology == "ring" and n_qubits > 2:
         pairs.append((qubits[-1], qubits[0]))
     circuit = cirq.Circuit()

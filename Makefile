@@ -1,0 +1,43 @@
+# Targets in a line each: `make help`. The environment lives in .venv and is made when first needed.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+# A stamp that is newer than the lock says that the environment is complete.
+STAMP := .venv/.complete
+
+.PHONY: help env book test check lab bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' Makefile
+
+env: $(STAMP) ## make the environment in .venv from the lock (done by the others when needed)
+
+$(STAMP): requirements.lock pyproject.toml tools/setup.sh
+	@sh tools/setup.sh
+
+book: $(STAMP) ## execute the chapters and write the book; prints where its first page is
+	@$(PY) tools/book.py build
+
+test: $(STAMP) ## execute every chapter once, build the pages, run all tests
+	@$(PY) tools/book.py build
+	@$(PY) -m ruff check qkdlib tests tools benchmarks
+	@$(PY) -m pytest tests
+
+check: $(STAMP) ## the two-minute subset for while you work: lint and tests without chapters and pages
+	@$(PY) -m ruff check qkdlib tests tools benchmarks
+	@$(PY) -m pytest tests -m "not browser and not slow"
+
+lab: $(STAMP) ## open JupyterLab on the chapters
+	@$(PY) -m jupyter lab book
+
+bench: $(STAMP) ## measure the engines against their peers (builds the peers' environments)
+	@$(PY) benchmarks/run.py
+
+lock: ## resolve requirements.lock again (needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv: python -m pip install uv"; exit 1; }
+	@uv pip compile pyproject.toml --extra book --extra dev --universal --python-version 3.10 \
+	  --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header \
+	  --no-annotate --quiet --output-file requirements.lock
+
+clean: ## remove what was built; the environment stays
+	@rm -rf _build .pytest_cache .ruff_cache .hypothesis
