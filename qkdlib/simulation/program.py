@@ -14,7 +14,7 @@ from qkdlib.simulation.vector import N_LANES
 
 # Output states of a whole batch are kept for the backward sweep up to this size; beyond it each
 # chunk is computed again when its turn comes.
-KEEP_BYTES = 1 << 30
+KEEP_BYTES = 1 << 28
 _NORM_TOLERANCE = 1e-3  # float32 states that were normalised once lie far within
 _NO_STATES = np.zeros((0, 0), np.complex64)
 

@@ -49,8 +49,8 @@ def expectation(circuit, symbols, values, observables, qubits=None, states=None)
         <psi| O |psi> for every sample and observable, float64, shape [batch, n_observables].
     """
     sums = [cirq.PauliSum.wrap(observable) for observable in observables]
-    if qubits is None:
-        qubits = sorted(circuit.all_qubits().union(*(s.qubits for s in sums)))
+    used = circuit.all_qubits().union(*(s.qubits for s in sums))
+    qubits = sorted(used) if qubits is None else list(qubits)
     psi = output_states(circuit, symbols, values, qubits, states)
     result = np.zeros((len(psi), len(sums)))
     for column, pauli_sum in enumerate(sums):
@@ -67,9 +67,9 @@ def _unitaries(operation, symbols, values):
     """The operation's matrix for every sample; equal parameters share one call to Cirq."""
     columns = [symbols.index(name) for name in sorted(cirq.parameter_names(operation))]
     rows, which = np.unique(values[:, columns], axis=0, return_inverse=True)
-    names = [symbols[column] for column in columns]
-    resolved = [cirq.resolve_parameters(operation, dict(zip(names, row))) for row in rows]
-    return np.stack([cirq.unitary(op) for op in resolved])[which.reshape(-1)]
+    values = [{symbols[c]: x for c, x in zip(columns, row, strict=True)} for row in rows]
+    resolved = [cirq.unitary(cirq.resolve_parameters(operation, value)) for value in values]
+    return np.stack(resolved)[which.reshape(-1)]
 
 
 def _apply(unitaries, psi, axes):
