@@ -11,8 +11,8 @@ _GATE_SIZE = 0.62
 def draw_circuit(circuit, *, data_symbols=(), max_columns=None, wire_labels=None, ax=None):
     """Draws a circuit: data gates, weight gates and entanglers in three colours of the palette.
 
-    Gates that carry data (a symbol of `data_symbols`) take the control colour, gates with any other
-    symbol the student colour, gates without a symbol stay neutral.
+    Gates that carry data (a symbol of `data_symbols`) take the palette's fourth colour, gates with any
+    other symbol the student's, gates without a symbol stay neutral.
 
     Args:
         circuit: A `cirq.Circuit`.
@@ -43,8 +43,8 @@ def draw_circuit(circuit, *, data_symbols=(), max_columns=None, wire_labels=None
     for x, operations in enumerate(columns):
         for op in operations:
             names = cirq.parameter_names(op)
-            role = "muted" if not names else "control" if names & set(data_symbols) else "student"
-            _draw_operation(ax, x, op, [row[q] for q in op.qubits], COLOURS[role])
+            role = "muted" if not names else "fourth" if names & set(data_symbols) else "student"
+            _draw_operation(ax, x, op, [row[q] for q in op.qubits], COLOURS[role], COLOURS["paper"])
     if cut:
         ax.text(len(columns) + 0.1, (len(qubits) - 1) / 2, "…", ha="center", va="center")
     ax.set_xlim(-1.4, width - 0.3)
@@ -73,7 +73,7 @@ def _columns(circuit, row):
     return columns
 
 
-def _draw_operation(ax, x, op, rows, colour):
+def _draw_operation(ax, x, op, rows, colour, paper):
     if len(rows) > 1:
         ax.plot([x, x], [min(rows), max(rows)], color=colour, lw=1.4, zorder=2)
     gate = op.gate
@@ -89,17 +89,17 @@ def _draw_operation(ax, x, op, rows, colour):
         return
     labels = cirq.circuit_diagram_info(op).wire_symbols
     for y, label in zip(rows, labels, strict=True):
-        _draw_box(ax, x, y, label.split("(")[0].split("^")[0], colour)
+        _draw_box(ax, x, y, label.split("(")[0].split("^")[0], colour, paper)
 
 
-def _draw_box(ax, x, y, label, colour):
+def _draw_box(ax, x, y, label, colour, paper):
     from matplotlib.patches import Rectangle
 
     half = _GATE_SIZE / 2
     box = Rectangle((x - half, y - half), _GATE_SIZE, _GATE_SIZE, fc=colour, ec="none", zorder=3)
     ax.add_patch(box)
     label = label.replace("Rx", "RX").replace("Ry", "RY").replace("Rz", "RZ")
-    ax.text(x, y, label, ha="center", va="center", color="white", fontsize=7.5, zorder=4)
+    ax.text(x, y, label, ha="center", va="center", color=paper, fontsize=7.5, zorder=4)
 
 
 def draw_bloch(vectors, *, colours=None, labels=None, title=None, ax=None, elevation=18, azimuth=35):
