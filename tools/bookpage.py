@@ -1,0 +1,109 @@
+"""Sphinx extension of the book: line art becomes part of the page that shows it.
+
+A figure that lies in a file of its own cannot take the page's colours. Inlined, it can: each
+palette colour of `qkdlib.style` becomes the CSS variable of the same name, so a figure changes
+with the page between light and dark, and a curve has its colour from the same place as the word
+"teacher" in the prose.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import importlib.util
+import re
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.util import logging
+
+LOGGER = logging.getLogger(__name__)
+
+
+def palette(source: Path) -> dict[str, str]:
+    """The light palette of `qkdlib/style.py`, hex -> CSS variable, read without its package."""
+    spec = importlib.util.spec_from_file_location("book_style", source)
+    style = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(style)
+    return {value.lower(): f"var(--qkd-{name})" for name, value in style.COLOURS.items()}
+
+
+def inline_svg(text: str, label: str, colours: dict[str, str]) -> str:
+    """An SVG file's text as an element of a page.
+
+    Args:
+        text: the file's content.
+        label: what the picture shows, for readers who do not see it.
+        colours: hex colour (lower case) -> what to write in its place.
+    """
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    # Two figures of a page may use one id; a prefix from the content keeps them apart.
+    prefix = "f" + hashlib.sha256(text.encode()).hexdigest()[:8] + "-"
+    text = re.sub(r'\bid="', f'id="{prefix}', text)
+    text = re.sub(r'((?:xlink:)?href)="#', rf'\1="#{prefix}', text)
+    text = re.sub(r"url\(#", f"url(#{prefix}", text)
+    text = re.sub(
+        r"#[0-9a-fA-F]{6}\b", lambda m: colours.get(m.group().lower(), m.group()), text
+    )
+    # A presentation attribute takes no variable; a style does.
+    text = re.sub(r'\b(fill|stroke|stop-color)="(var\([^)]*\))"', r'style="\1: \2"', text)
+    attributes = f'role="img" aria-label="{html.escape(label, quote=True)}" class="qkd-figure" '
+    return text.replace("<svg ", "<svg " + attributes, 1).strip()
+
+
+def _in_cell_output(node: nodes.Node) -> bool:
+    while node is not None:
+        if isinstance(node, nodes.container) and node.get("nb_element") == "cell_code_output":
+            return True
+        node = node.parent
+    return False
+
+
+class Figures(SphinxPostTransform):
+    """Inlines SVG figures and gives every output picture a text that stands for it."""
+
+    default_priority = 8  # after myst-nb chose among an output's forms, before images are copied
+    formats = ("html",)
+
+    def run(self, **kwargs) -> None:
+        colours = self.app.config.book_palette
+        for image in list(self.document.findall(nodes.image)):
+            figure = image.parent
+            while figure is not None and not isinstance(figure, nodes.figure):
+                figure = figure.parent
+            label = image.get("alt") or ""
+            if not label and figure is not None:
+                label = next((c.astext() for c in figure.findall(nodes.caption)), "")
+            output = _in_cell_output(image)
+            if output and not label:
+                LOGGER.warning(
+                    "a picture in a cell's output has neither caption nor alt text "
+                    "(cell metadata: mystnb: figure: caption)", location=image
+                )  # fmt: skip
+            image["alt"] = label
+            drawing = "assets/drawings/" in image["uri"]
+            path = Path(self.app.srcdir) / image["uri"].lstrip("/")
+            if path.suffix != ".svg" or not path.exists() or not (output or drawing):
+                continue
+            svg = inline_svg(path.read_text(encoding="utf8"), label, colours)
+            image.replace_self(nodes.raw("", svg, format="html"))
+
+
+def setup(app) -> dict:
+    app.add_config_value("book_palette", {}, "env")
+    app.add_post_transform(Figures)
+
+    def read_palette(app, config):
+        # srcdir is the stage under _build/, or the repository itself.
+        for folder in (Path(app.srcdir), *Path(app.srcdir).parents):
+            source = folder / "qkdlib" / "style.py"
+            if source.exists():
+                config.book_palette = palette(source)
+                return
+        raise FileNotFoundError("qkdlib/style.py, the palette of the book's figures")
+
+    app.connect("config-inited", read_palette)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
