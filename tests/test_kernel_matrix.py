@@ -33,9 +33,7 @@ def test_angle_and_phase_encoding_share_a_product_kernel(build, features):
     # Closed form: prod_i cos^2(pi (x_i - y_i) / 2), whatever the axis.
     kernel = fidelity_kernel(encoded_states(build(3), features))
     difference = features[:, None] - features
-    np.testing.assert_allclose(
-        kernel, np.cos(np.pi * difference / 2).prod(axis=2) ** 2, atol=1e-6
-    )
+    np.testing.assert_allclose(kernel, np.cos(np.pi * difference / 2).prod(axis=2) ** 2, atol=1e-6)
 
 
 @pytest.mark.parametrize("build", [basis_encoding, phase_encoding, angle_encoding])
@@ -47,9 +45,7 @@ def test_different_bits_are_orthogonal(build):
 
 def test_amplitude_kernel_is_the_squared_cosine_and_blind_to_the_sign(features):
     encoding = amplitude_encoding(2)
-    kernel = fidelity_kernel(
-        encoded_states(encoding, features), encoded_states(encoding, -3 * features)
-    )
+    kernel = fidelity_kernel(encoded_states(encoding, features), encoded_states(encoding, -3 * features))
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     np.testing.assert_allclose(kernel, (unit @ unit.T) ** 2, atol=1e-6)
     np.testing.assert_allclose(np.diag(kernel), 1, atol=1e-6)
