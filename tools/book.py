@@ -175,6 +175,25 @@ def facts_line(chapter: Path, record: dict, home: dict | None) -> str:
     return f'<ul class="chapter-facts">{items}</ul>'
 
 
+def first_page() -> str:
+    """The first page with a card per chapter: a link if it exists, else marked as planned."""
+    import yaml
+
+    cards = yaml.safe_load((ROOT / "tools" / "cards.yml").read_text(encoding="utf8"))
+    lines = [":::::{grid} 1 1 2 3", ":gutter: 3", ""]
+    for number, card in enumerate(cards, 1):
+        written = (ROOT / "book" / f"{card['file']}.ipynb").exists()
+        lines.append(f"::::{{grid-item-card}} {number}. {card['title']}")
+        if written:
+            lines += [f":link: {card['file']}", ":link-type: doc", "", card["text"]]
+        else:
+            lines += [":class-card: planned", "", card["text"], ""]
+            lines += [":::{card-footer}", "Planned, not yet written", ":::"]
+        lines += ["::::", ""]
+    text = (ROOT / "book" / "index.md").read_text(encoding="utf8")
+    return text.replace("<!-- cards -->", "\n".join([*lines, ":::::"]))
+
+
 def status_page(records: list[dict]) -> str:
     """The page that says what every chapter took, and on which machine."""
     text = (ROOT / "book" / "status.md").read_text(encoding="utf8")
@@ -241,6 +260,7 @@ def stage(stage_dir: Path) -> None:
         name = path.relative_to(ROOT).as_posix()
         if path.is_file() and (path.suffix in PAGES or name.startswith("book/assets/")):
             files[name] = path.read_bytes()
+    files["book/index.md"] = first_page().encode()
     files["book/status.md"] = status_page(records).encode()
     for chapter in chapters.find():
         files[f"book/{chapter.name}"] = staged_notebook(chapter, home).encode()

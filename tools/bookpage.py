@@ -45,13 +45,12 @@ def inline_svg(text: str, label: str, colours: dict[str, str]) -> str:
     text = re.sub(r'\bid="', f'id="{prefix}', text)
     text = re.sub(r'((?:xlink:)?href)="#', rf'\1="#{prefix}', text)
     text = re.sub(r"url\(#", f"url(#{prefix}", text)
-    text = re.sub(
-        r"#[0-9a-fA-F]{6}\b", lambda m: colours.get(m.group().lower(), m.group()), text
-    )
+    text = re.sub(r"#[0-9a-fA-F]{6}\b", lambda m: colours.get(m.group().lower(), m.group()), text)
     # A presentation attribute takes no variable; a style does.
     text = re.sub(r'\b(fill|stroke|stop-color)="(var\([^)]*\))"', r'style="\1: \2"', text)
-    attributes = f'role="img" aria-label="{html.escape(label, quote=True)}" class="qkd-figure" '
-    return text.replace("<svg ", "<svg " + attributes, 1).strip()
+    attributes = f'role="img" aria-label="{html.escape(label, quote=True)}" '
+    svg = text.replace("<svg ", "<svg " + attributes, 1).strip()
+    return f'<div class="qkd-figure">{svg}</div>'
 
 
 def _in_cell_output(node: nodes.Node) -> bool:

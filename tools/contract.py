@@ -71,9 +71,7 @@ def _cells(notebook: dict) -> list[str]:
         if cell["cell_type"] != "code":
             continue
         lines = [s for s in _text(cell).splitlines() if s.strip() and not s.lstrip().startswith("#")]
-        if len(lines) > MAX_LINES and not {"hide-input", "remove-input", "hide-cell"} & set(
-            _tags(cell)
-        ):
+        if len(lines) > MAX_LINES and not {"hide-input", "remove-input", "hide-cell"} & set(_tags(cell)):
             found.append(f"cell {number} shows {len(lines)} lines of code; at most {MAX_LINES}")
         figure = cell.get("metadata", {}).get("mystnb", {}).get("figure", {})
         figures += bool(figure.get("caption"))

@@ -4,6 +4,7 @@
     "div.highlight pre",
     "div.math",
     "mjx-container",
+    ".qkd-figure",
     ".pst-scrollable-table-container",
     ".cell_output .text_html",
   ].join(",");
