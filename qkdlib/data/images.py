@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from qkdlib._checks import check_choice, check_count, check_number
+from qkdlib.data.cache import cache_folder
 
 MNIST_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 MNIST_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
@@ -123,18 +124,11 @@ def load_mnist(path=None, *, url=None, sha256=None, cache=None, timeout=60.0):
         if not local.is_file():
             raise FileNotFoundError(f"path (or the variable QKDLIB_MNIST) names no file: {local}")
         return _read_mnist(local)
-    folder = Path(cache or os.environ.get("QKDLIB_CACHE") or _user_cache())
-    stored = folder / "mnist.npz"
+    stored = cache_folder(cache) / "mnist.npz"
     if not stored.is_file():
         url = url or os.environ.get("QKDLIB_MNIST_URL") or MNIST_URL
         _download(url, stored, sha256 or MNIST_SHA256, timeout)
     return _read_mnist(stored)
-
-
-def _user_cache():
-    from platformdirs import user_cache_dir
-
-    return user_cache_dir("qkdlib", appauthor=False)
 
 
 def _download(url, target, sha256, timeout):
