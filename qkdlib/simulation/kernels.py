@@ -9,7 +9,7 @@ reads as code for one sample; every `load` and `store` moves a row, that is sixt
 `ops` of a `Tables` tuple, and the loops below interpret them. The columns of `ops`:
 
     KIND     what to do, one of the constants ROTATE ... PHASES
-    BIT_A    first bit            BIT_B    second bit (two-qubit kinds), BIT_A < BIT_B for ROTATE_TWO
+    BIT_A    first bit        BIT_B    second bit (two-qubit kinds); for ROTATE_TWO the higher one
     SLOT_A   where its coefficients start; a gate that depends on data has its own for each chunk,
     STEP_A   this many slots apart (0: shared by all samples); SLOT_B, STEP_B: of the second bit
     GRAD_A   row of its gradient, -1 for none; GRAD_B: of the second bit
@@ -17,9 +17,9 @@ reads as code for one sample; every `load` and `store` moves a row, that is sixt
     TABLE    which entry of `diagonals` or `generators`
 
 **One-qubit gates** in a row on one qubit fuse into a single unitary. Up to a global phase it is
-U = a - i (b X + c Y + d Z) with a unit quaternion (a, b, c, d): four coefficients in place of eight,
-and products of gates are products of quaternions. Two of them on different qubits are applied in
-one sweep over the state (ROTATE_TWO): half the memory traffic.
+U = a - i (b X + c Y + d Z) with a unit quaternion (a, b, c, d): four coefficients in place of
+eight, and products of gates are products of quaternions. Two of them on different qubits are
+applied in one sweep over the state (ROTATE_TWO): half the memory traffic.
 
 **Passes.** A state that outgrows the cache is worked on in blocks. A pass is a run of operations
 which touch at most `block` bits; `rows` lists the amplitudes of a block (relative to its base in
@@ -42,7 +42,7 @@ stand in this one file because Numba notices an edit only in the file that defin
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange  # noqa: F401
+from numba import njit
 
 from qkdlib.simulation.caching import kernel_cache
 from qkdlib.simulation.vector import N_LANES, fill, load, store
@@ -84,7 +84,7 @@ class Tables(NamedTuple):
 
 _jit = njit(nogil=True, cache=True)
 _inline = njit(nogil=True, cache=True, forceinline=True)
-_kernels = kernel_cache(__file__)
+_kernels = kernel_cache()
 _kernels.__enter__()  # until the end of this file: every function below is cached there
 
 
@@ -358,7 +358,7 @@ def _pair_gradient(psi, lam, start, m, bit_a, bit_b, mask, value, generator, gra
 
 @_jit
 def _flip(state, start, m, mask, value, bits):
-    """Swaps row r with row r ^ bits wherever r & mask == value: X, CNOT, SWAP without arithmetic."""
+    """Swaps row r with row r ^ bits where r & mask == value: X, CNOT, SWAP without arithmetic."""
     for j in range(1 << m):
         if j & mask == value:
             r, q = start + j, start + (j ^ bits)
@@ -459,9 +459,7 @@ def _run(chunk, t, state, block, quaternions, matrices):
                 _gather(state, block, base, rows, t.m)
                 work, start = block, 0
             for k in range(t.passes[p, 0], t.passes[p, 1]):
-                _apply(
-                    t.ops[k], chunk, t, base, rows, work, start, quaternions, matrices, False
-                )
+                _apply(t.ops[k], chunk, t, base, rows, work, start, quaternions, matrices, False)
             if not t.in_place[p]:
                 _scatter(state, block, base, rows, t.m)
 
@@ -532,24 +530,28 @@ def _sign(bits):
 @_jit
 def _expectations(state, n, terms, values):
     """values[t] = <psi| P_t |psi>, with P_t |r> = i**n_y (-1)**(r & z) |r ^ x>."""
+    tile = min(1 << n, 256)  # sums of sums: thousands of float32 added one by one lose digits
     for k in range(len(terms)):
         flips, signs, n_y = terms[k, 0], terms[k, 1], terms[k, 2] & 3
         total = fill(np.float32(0))
-        for r in range(1 << n):
-            x, y = _amplitude(state, r)
-            sign = fill(_sign(r & signs))
-            if flips == 0:
-                total = total + sign * (x * x + y * y)
-            else:
-                u, v = _amplitude(state, r ^ flips)
-                if n_y == 0:
-                    total = total + sign * (u * x + v * y)
-                elif n_y == 1:
-                    total = total + sign * (v * x - u * y)
-                elif n_y == 2:
-                    total = total - sign * (u * x + v * y)
+        for first in range(0, 1 << n, tile):
+            part = fill(np.float32(0))
+            for r in range(first, first + tile):
+                x, y = _amplitude(state, r)
+                sign = fill(_sign(r & signs))
+                if flips == 0:
+                    part = part + sign * (x * x + y * y)
                 else:
-                    total = total + sign * (u * y - v * x)
+                    u, v = _amplitude(state, r ^ flips)
+                    if n_y == 0:
+                        part = part + sign * (u * x + v * y)
+                    elif n_y == 1:
+                        part = part + sign * (v * x - u * y)
+                    elif n_y == 2:
+                        part = part - sign * (u * x + v * y)
+                    else:
+                        part = part + sign * (u * y - v * x)
+            total = total + part
         store(values, k, total)
 
 

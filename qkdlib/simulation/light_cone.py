@@ -1,8 +1,8 @@
 """Which gates and qubits an observable can see.
 
 The observable is carried backwards through the circuit (the Heisenberg picture). On each qubit it
-is one of three things: ABSENT (the identity), DIAGONAL (it commutes with Z there) or GENERAL. A gate
-that commutes with it cancels against its own adjoint, U^dagger O U = O, and is dropped:
+is one of three things: ABSENT (the identity), DIAGONAL (it commutes with Z there) or GENERAL. A
+gate that commutes with it cancels against its own adjoint, U^dagger O U = O, and is dropped:
 
 - a control, like every qubit of a diagonal gate, commutes with what is ABSENT or DIAGONAL;
 - any other qubit of a gate commutes only with what is ABSENT.

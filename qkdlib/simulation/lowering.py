@@ -197,10 +197,10 @@ class Lowering:
     def _phased_iswap(self, gate, qubits, controls):
         phase = self._affine(gate.phase_exponent).times(np.pi)
         angle = self._affine(gate.exponent).times(np.pi)
-        self._turn_frame(phase.times(-1), qubits)
+        self._turn_frame(phase, qubits)
         self.primitives.append(Pair(qubits, controls, "exchange", angle))
         self._phase(angle.times(gate.global_shift), controls)
-        self._turn_frame(phase, qubits)
+        self._turn_frame(phase.times(-1), qubits)
 
     def _turn_frame(self, phase, qubits):
         """Z**p on the first qubit and Z**-p on the second, up to a phase that cancels."""

@@ -175,7 +175,8 @@ class Program:
                 active = sorted(seen) or [0]
         place = {qubit: i for i, qubit in enumerate(active)}
         moved = [_move(primitive, place) for primitive in primitives]
-        terms, coefficients = _terms(self._sums, {q: place.get(i) for q, i in index.items()}, len(place))
+        bits = {qubit: len(place) - 1 - place[i] for qubit, i in index.items() if i in place}
+        terms, coefficients = _terms(self._sums, bits)
         layout = schedule(moved, len(place), self.n_weights, terms)
         return Plan(layout, coefficients)
 
@@ -222,7 +223,8 @@ class Program:
                 f"states must have shape [batch, {1 << self.n_qubits}] for {self.n_qubits} qubits, "
                 f"got {states.shape}"
             )
-        states = np.ascontiguousarray(states, np.complex64)
+        # The kernels are compiled for writable, aligned arrays: another kind would compile again.
+        states = np.require(states, np.complex64, ["C", "A", "W"])
         parts = states.view(np.float32)
         norms = np.einsum("br,br->b", parts, parts)
         if not np.isfinite(norms).all():
@@ -465,14 +467,14 @@ def _move(primitive, place):
     )
 
 
-def _terms(pauli_sums, place, n):
+def _terms(pauli_sums, bits):
     """Pauli terms as masks [n_terms, 3], and their coefficients [n_terms, n_observables]."""
     terms, coefficients = [], []
     for column, pauli_sum in enumerate(pauli_sums):
         for term in pauli_sum:
             flips = signs = n_y = 0
             for qubit, pauli in term.items():
-                bit = 1 << (n - 1 - place[qubit])
+                bit = 1 << bits[qubit]
                 flips |= bit * (pauli != cirq.Z)
                 signs |= bit * (pauli != cirq.X)
                 n_y += pauli == cirq.Y

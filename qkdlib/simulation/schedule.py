@@ -1,8 +1,8 @@
 """From primitives to the tables that the kernels read.
 
 Three steps: `_Fuser` joins neighbouring one-qubit gates and constant diagonal gates into items,
-`_pair_up` puts two one-qubit items into one sweep, `_passes` groups items that fit the cache. `Layout`
-then numbers everything.
+`_pair_up` puts two one-qubit items into one sweep, `_passes` groups items that fit the cache. Then
+`Layout` numbers everything.
 """
 
 from dataclasses import dataclass, field

@@ -1,0 +1,335 @@
+"""The NumPy path: training, threads, the cache of compiled kernels, bad input."""
+
+import itertools
+import os
+import subprocess
+import sys
+import textwrap
+
+import cirq
+import numpy as np
+import pytest
+import sympy
+from test_simulation_program import chain, random_inputs
+
+from qkdlib.simulation import caching, workers
+from qkdlib.simulation.optimise import Adam, cross_entropy, fit, log_softmax
+from qkdlib.simulation.program import Program
+
+# --- Training ----------------------------------------------------------------------------------
+
+
+def two_classes(n_samples=200, seed=0):
+    """Points on either side of a curve, as angles of two qubits."""
+    x = np.random.default_rng(seed).uniform(-1.5, 1.5, (n_samples, 2))
+    return x, (x[:, 1] > np.sin(2 * x[:, 0])).astype(int)
+
+
+def student(n_layers=2):
+    circuit, weights, data, qubits = chain(2, n_layers)
+    program = Program(circuit, weights, data, [cirq.Z(q) for q in qubits])
+    return program, random_inputs(weights, data, 1)[0]
+
+
+def test_training_learns():
+    program, weights = student()
+    x, labels = two_classes()
+    result = fit(
+        program, weights, x, cross_entropy(labels, logit_scale=5.0), iterations=150, seed=0
+    )
+    accuracy = (program.expectation(result.weights, x).argmax(axis=1) == labels).mean()
+    assert result.losses.shape == (150,)
+    assert result.losses[-20:].mean() < 0.6 * result.losses[:5].mean()
+    assert accuracy > 0.85
+
+
+def test_training_follows_its_seed():
+    program, weights = student()
+    x, labels = two_classes()
+    loss = cross_entropy(labels)
+    runs = [fit(program, weights, x, loss, iterations=12, seed=s) for s in (1, 1, 2)]
+    np.testing.assert_array_equal(runs[0].weights, runs[1].weights)
+    assert not np.array_equal(runs[0].weights, runs[2].weights)
+
+
+def test_states_train_as_the_angles_that_prepare_them():
+    qubits = cirq.LineQubit.range(2)
+    prepare = cirq.Circuit(cirq.rx(sympy.Symbol(f"x{q.x}"))(q) for q in qubits)
+    x, labels = two_classes(40)
+    states = Program(prepare, (), ["x0", "x1"]).output_states([], x)
+    whole, weights = student(1)
+    circuit, names, _, _ = chain(2, 1)
+    rest = Program(circuit[1:], names, (), [cirq.Z(q) for q in qubits])
+    loss = cross_entropy(labels, n_classes=2)
+    a = fit(whole, weights, x, loss, iterations=8, batch_size=16, seed=3)
+    b = fit(rest, weights, states, loss, iterations=8, batch_size=16, seed=3)
+    np.testing.assert_allclose(a.weights, b.weights, atol=1e-4)
+
+
+def test_a_callback_can_end_the_training():
+    program, weights = student()
+    x, labels = two_classes()
+    seen = []
+
+    def callback(iteration, loss, weights):
+        seen.append((iteration, loss))
+        return iteration == 4
+
+    result = fit(
+        program, weights, x, cross_entropy(labels), iterations=50, seed=0, callback=callback
+    )
+    assert [i for i, _ in seen] == [0, 1, 2, 3, 4]
+    np.testing.assert_array_equal([v for _, v in seen], result.losses)
+
+
+def test_cross_entropy_has_the_textbook_value_and_slope():
+    rng = np.random.default_rng(0)
+    values, labels = rng.normal(size=(5, 3)), np.array([0, 2, 1, 1, 0])
+    loss = cross_entropy(labels, logit_scale=2.0)
+    rows = np.arange(5)
+    value, slope = loss(values, rows)
+    probabilities = np.exp(2 * values) / np.exp(2 * values).sum(axis=1, keepdims=True)
+    assert value == pytest.approx(-np.log(probabilities[rows, labels]).mean())
+    for i in range(5):
+        for k in range(3):
+            step = np.zeros((5, 3))
+            step[i, k] = 1e-6
+            difference = loss(values + step, rows)[0] - loss(values - step, rows)[0]
+            assert slope[i, k] == pytest.approx(difference / 2e-6, abs=1e-8)
+    soft, soft_slope = cross_entropy(np.eye(3)[labels], logit_scale=2.0)(values, rows)
+    assert soft == pytest.approx(value)
+    np.testing.assert_allclose(soft_slope, slope)
+    assert np.isfinite(log_softmax(np.array([1e4, -1e4, 0.0]))).all()
+
+
+def test_adams_first_step_has_the_length_of_the_learning_rate():
+    step = Adam(0.1).step(np.zeros(3), np.array([4.0, -0.2, 1e-3]))
+    np.testing.assert_allclose(step, [-0.1, 0.1, -0.1], rtol=1e-3)
+    adam = Adam(lambda i: 0.1 * 0.5**i)
+    assert adam.step(np.zeros(1), np.ones(1)) == pytest.approx(-0.1)
+    assert adam.step(np.zeros(1), np.ones(1)) == pytest.approx(-0.05)
+
+
+# --- Threads -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("threads", [2, 3, 7])
+def test_results_do_not_depend_on_the_number_of_threads(threads):
+    circuit, weights, data, _ = chain(6, 2)
+    observables = [cirq.Z(cirq.LineQubit(0))]
+    w, x = random_inputs(weights, data, 70)
+    one, many = (
+        Program(circuit, weights, data, observables, threads=t, light_cone=False)
+        for t in (1, threads)
+    )
+    for a, b in zip(_flat(one.value_and_grad(w, x)), _flat(many.value_and_grad(w, x)), strict=True):
+        np.testing.assert_array_equal(a, b)
+    states = one.output_states(w, x)
+    np.testing.assert_array_equal(states, many.output_states(w, x))
+
+
+def _flat(result):
+    values, gradients = result
+    return values, gradients.weights, gradients.data
+
+
+def test_small_circuits_stay_on_one_thread():
+    circuit, weights, data, _ = chain(4, 2)
+    program = Program(circuit, weights, data, [cirq.Z(cirq.LineQubit(0))], light_cone=False)
+    assert workers.count(None, 4, program._plan("product").tables) == 1
+    circuit, weights, data, _ = chain(15, 2)
+    program = Program(circuit, weights, data, [cirq.Z(cirq.LineQubit(0))], light_cone=False)
+    expected = min(4, len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else None
+    if expected:
+        assert workers.count(None, 4, program._plan("product").tables) == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is a POSIX call")
+def test_a_forked_child_computes_too():
+    """In a fresh process: forking this one, with TensorFlow's threads, would prove nothing."""
+    code = """
+        import os, sys
+        import cirq, numpy as np
+        from qkdlib.simulation.program import Program
+        q = cirq.LineQubit.range(3)
+        circuit = cirq.Circuit(cirq.ry(0.4)(q[0]), cirq.CNOT(q[0], q[1]), cirq.CNOT(q[1], q[2]))
+        program = Program(circuit, (), (), [cirq.Z(q[2])], threads=2)
+        data = np.zeros((64, 0))
+        before = program.expectation([], data)
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if np.array_equal(program.expectation([], data), before) else 1)
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=120)
+
+
+# --- The cache of compiled kernels ------------------------------------------------------------
+
+
+def test_once_warm_nothing_compiles_again():
+    """Another circuit, other sizes, states, light cone, threads: all on the kernels in the cache."""
+    warm = [sys.executable, "-m", "qkdlib.simulation.warm"]
+    text = subprocess.run(warm, check=True, capture_output=True, text=True, timeout=300).stdout
+    assert str(caching.cache_folder()) in text
+    code = """
+        import cirq, numpy as np, sympy
+        from qkdlib.simulation import kernels
+        from qkdlib.simulation.program import Program
+        q = cirq.LineQubit.range(4)
+        w, x = sympy.symbols("w x")
+        circuit = cirq.Circuit(cirq.X(q[3]) ** x, cirq.SWAP(q[0], q[1]) ** w, cirq.CCX(*q[:3]))
+        states = np.zeros((20, 16), np.complex64)
+        states[:, 3] = 1
+        states.flags.writeable = False
+        for cone in (True, False):
+            observables = [cirq.X(q[0]) * cirq.Y(q[3]), cirq.Z(q[1])]
+            program = Program(circuit, ["w"], ["x"], observables, light_cone=cone, threads=2)
+            program.expectation([1], np.ones((20, 1), np.float32))
+            program.value_and_grad(np.float32([1]), np.ones((40, 2))[::2, ::2], states)
+            program.output_states_and_grad([1], np.ones((20, 1)), states, states)
+        entries = (kernels.prepare, kernels.forward, kernels.backward, kernels.chain)
+        assert all(len(entry.signatures) == 1 for entry in entries)
+        assert sum(sum(entry.stats.cache_misses.values()) for entry in entries) == 0
+        assert sum(sum(entry.stats.cache_hits.values()) for entry in entries) == 4
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=120)
+
+
+def test_the_cache_is_keyed_by_version_sources_and_machine(monkeypatch, tmp_path):
+    key = caching.cache_key()
+    assert key == caching.cache_key()
+    monkeypatch.setattr(caching, "__version__", "9.9.9")
+    assert caching.cache_key().startswith("9.9.9-")
+    monkeypatch.undo()
+    monkeypatch.setattr(caching, "_cpu", lambda: "another machine")
+    assert caching.cache_key() != key
+    monkeypatch.undo()
+    for name in caching.SOURCES:
+        source = caching.source(name).read_bytes()
+        (tmp_path / name).write_bytes(source)
+    monkeypatch.setattr(caching, "source", lambda name: tmp_path / name)
+    assert caching.cache_key() == key
+    with (tmp_path / "vector.py").open("a") as file:
+        file.write("# an edit\n")
+    assert caching.cache_key() != key
+
+
+def test_a_read_only_install_uses_the_users_cache(monkeypatch, tmp_path):
+    not_a_folder = tmp_path / "read-only"
+    not_a_folder.write_text("")
+    monkeypatch.delenv(caching.FOLDER_VARIABLE, raising=False)
+    monkeypatch.setattr(caching, "beside_the_package", lambda: not_a_folder / "kernels")
+    monkeypatch.setattr(caching.platformdirs, "user_cache_dir", lambda name: str(tmp_path / name))
+    folder = caching.cache_folder.__wrapped__()
+    assert folder == tmp_path / "qkdlib" / "kernels" / caching.cache_key()
+    assert folder.is_dir()
+    monkeypatch.setenv(caching.FOLDER_VARIABLE, str(tmp_path / "chosen"))
+    assert caching.cache_folder.__wrapped__().parent == tmp_path / "chosen"
+    monkeypatch.setenv(caching.FOLDER_VARIABLE, str(not_a_folder))
+    monkeypatch.setattr(caching.platformdirs, "user_cache_dir", lambda name: str(not_a_folder))
+    assert caching.cache_folder.__wrapped__().is_dir()  # a temporary one
+
+
+def test_simulation_needs_no_tensorflow():
+    code = "import sys, qkdlib.simulation.optimise, qkdlib.simulation.program; "
+    code += "sys.exit(any(name.startswith(('tensorflow', 'keras')) for name in sys.modules))"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+# --- Bad input -----------------------------------------------------------------------------------
+
+Q = cirq.LineQubit.range(2)
+W, X = sympy.symbols("w x")
+CIRCUIT = cirq.Circuit(cirq.rx(W)(Q[0]), cirq.ry(X)(Q[1]), cirq.CZ(*Q))
+OBSERVABLES = (cirq.Z(Q[0]),)
+
+
+def program(circuit=CIRCUIT, weights=("w",), data=("x",), observables=OBSERVABLES, **options):
+    return Program(circuit, weights, data, observables, **options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([1.0, 2.0], [[0.1]]), r"weights must have shape \[1\], got \(2,\)"),
+        (([np.nan], [[0.1]]), "weights must be finite, but holds NaN or infinity"),
+        (([1.0], [[np.inf]]), "data must be finite, but holds NaN or infinity"),
+        (([1.0], [[0.1, 0.2]]), r"data must have shape \[batch, 1\], got \(1, 2\)"),
+        (([1.0], None), r"data must have shape \[batch, 1\], got None"),
+        (([1.0], [[0.1]], np.ones((1, 3))), r"states must have shape \[batch, 4\] for 2 qubits"),
+        (([1.0], [[0.1]], np.ones((1, 4))), "states must be normalised, but row 0 has norm 2"),
+        (([1.0], [[0.1]], [[np.nan, 0, 0, 0]]), "states must be finite, but row 0 holds NaN"),
+        (([1.0], [[0.1]] * 3, np.eye(4)), "data has 3 rows but states has 4"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    for call in ("expectation", "value_and_grad", "output_states"):
+        with pytest.raises(ValueError, match=message):
+            getattr(program(), call)(*arguments)
+
+
+def test_arguments_of_the_wrong_type_are_named():
+    with pytest.raises(TypeError, match="weights must be real numbers, got dtype complex128"):
+        program().expectation([1j], [[0.1]])
+    with pytest.raises(TypeError, match="states must be complex numbers, got dtype <U1"):
+        program().expectation([1.0], [[0.1]], [["a"] * 4])
+    with pytest.raises(TypeError, match=r"circuit must be a cirq\.Circuit, got str"):
+        program("H")
+    with pytest.raises(TypeError, match=r"observables\[0\] must be a cirq\.PauliString"):
+        program(observables=["Z"])
+
+
+def test_unnormalised_states_need_an_explicit_word():
+    states = np.array([[0, 2.0, 0, 0]])
+    values = program(normalised=False).expectation([0.3], [[0.0]], states)
+    assert values == pytest.approx(4 * np.cos(0.3))
+
+
+def test_wrong_cotangents_are_named():
+    with pytest.raises(ValueError, match=r"cotangent must have shape \[1, 1\], got \(2, 1\)"):
+        program().value_and_grad([1.0], [[0.1]], cotangent=np.ones((2, 1)))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weights": ()}, r"the circuit uses the symbol 'w' .* neither in weight_symbols nor in"),
+        ({"weights": ("w", "x")}, "weight_symbols and data_symbols must not repeat a name"),
+        ({"observables": (1j * cirq.Z(Q[0]),)}, r"observables\[0\] must be hermitian"),
+        ({"qubits": Q[:1]}, r"qubits lacks q\(1\), which is used"),
+        ({"qubits": [Q[0], Q[0], Q[1]]}, "qubits must not repeat a qubit"),
+        ({"threads": 0}, "threads must be a positive integer or None, got 0"),
+        ({"circuit": cirq.Circuit(), "observables": ()}, "circuit must have at least one qubit"),
+    ],
+)
+def test_bad_circuits_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        program(**options)
+
+
+@pytest.mark.parametrize(
+    ("operation", "message"),
+    [
+        (cirq.measure(Q[0]), r"the gate MeasurementGate on qubits q\(0\) is outside"),
+        (cirq.depolarize(0.1)(Q[1]), r"the gate DepolarizingChannel on qubits q\(1\) is outside"),
+        (cirq.QuantumFourierTransformGate(3).on(*cirq.LineQubit.range(3)), "QuantumFourier"),
+        (cirq.rx(W * X)(Q[0]), r"with w\*x: a parameter must be linear in one symbol"),
+        (cirq.rx(W**2)(Q[0]), "a parameter must be linear in one symbol"),
+        (cirq.rx(sympy.sin(W))(Q[0]), "a parameter must be linear in one symbol"),
+    ],
+)
+def test_gates_outside_the_set_are_named_with_their_qubits(operation, message):
+    with pytest.raises(ValueError, match=message):
+        program(cirq.Circuit(operation), observables=())
+
+
+def test_too_many_qubits_say_how_much_memory_they_take():
+    qubits = cirq.LineQubit.range(48)
+    circuit = cirq.Circuit(cirq.H(q) for q in qubits)
+    circuit.append(cirq.CNOT(*pair) for pair in itertools.pairwise(qubits))
+    with pytest.raises(ValueError, match=r"simulating 48 qubits takes [\d,]+ GiB .* machine has"):
+        Program(circuit, (), (), [cirq.Z(qubits[-1])])
+    # Inside its light cone the same circuit is small.
+    seen = Program(circuit[:1], (), (), [cirq.X(qubits[0])])
+    assert seen.expectation([]) == pytest.approx(1)
