@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import hashlib
 import importlib.util
 import json
 import os
@@ -274,6 +275,17 @@ def stage(stage_dir: Path) -> None:
 # ---- pages ---------------------------------------------------------------------------------
 
 
+def look_digest(stage_dir: Path) -> str:
+    """Digest of what every page is made with; Sphinx notices a change in one page's text only."""
+    digest = hashlib.sha256()
+    made_with = [stage_dir / "_config.yml", stage_dir / "tools" / "bookpage.py"]
+    made_with += [ROOT / "requirements.lock", ROOT / "qkdlib" / "style.py"]
+    made_with += sorted(p for p in (stage_dir / "book" / "assets").rglob("*") if p.is_file())
+    for path in made_with:
+        digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
 def html(force: bool = False) -> Path:
     """Writes the pages to `_build/html` and returns the first one.
 
@@ -283,8 +295,10 @@ def html(force: bool = False) -> Path:
     """
     stage_dir, out, log = BUILD / "stage", BUILD / "pages", BUILD / "pages.log"
     stage(stage_dir)
-    if force:
+    look, key_file = look_digest(stage_dir), BUILD / "pages.key"
+    if force or not key_file.exists() or key_file.read_text() != look:
         shutil.rmtree(out, ignore_errors=True)
+        key_file.unlink(missing_ok=True)
     command = [
         sys.executable, "-c", "from jupyter_book.cli.main import main; main()",
         "build", str(stage_dir), "--path-output", str(out), "-W", "-n", "--keep-going",
@@ -302,6 +316,7 @@ def html(force: bool = False) -> Path:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         lines = [line for line in output.splitlines() if re.search(r"WARNING|ERROR", line)]
         raise BookError("\n".join(["the pages have faults:", *(lines or [output[-3000:]])]))
+    key_file.write_text(look)
     for chapter in chapters.find():
         # The notebook as its author wrote it, for the download link under the title.
         shutil.copy2(chapter, out / "_build" / "html" / "book" / chapter.name)

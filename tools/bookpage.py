@@ -91,7 +91,15 @@ class Figures(SphinxPostTransform):
             image.replace_self(nodes.raw("", svg, format="html"))
 
 
+def _plain_citations(app, pagename, templatename, context, doctree) -> None:
+    """Drops roles from the bibliography that its markup does not fulfil (screen readers stumble)."""
+    if "citation-list" in context.get("body", ""):
+        body = context["body"].replace(' role="list" class="citation-list"', ' class="citation-list"')
+        context["body"] = body.replace(' role="doc-biblioentry"', "")
+
+
 def setup(app) -> dict:
+    app.connect("html-page-context", _plain_citations)
     app.add_config_value("book_palette", {}, "env")
     app.add_post_transform(Figures)
 

@@ -2,14 +2,24 @@
 (function () {
   const wide = [
     "div.highlight pre",
-    "div.math",
-    "mjx-container",
+    "mjx-container[display=true]",
+    "mjx-container.book-wide",
     ".qkd-figure",
     ".pst-scrollable-table-container",
     ".cell_output .text_html",
   ].join(",");
 
+  // Mathematics within a line scrolls only where it is wider than its paragraph.
+  function markWide() {
+    for (const box of document.querySelectorAll("mjx-container:not([display=true])")) {
+      const block = box.closest("p, li, dd, td, th, figcaption, div");
+      box.classList.remove("book-wide");
+      box.classList.toggle("book-wide", box.getBoundingClientRect().width > block.clientWidth);
+    }
+  }
+
   function markScrollable() {
+    markWide();
     for (const box of document.querySelectorAll(wide)) {
       const scrolls = box.scrollWidth > box.clientWidth + 1;
       const marked = box.dataset.bookScrolls === "1";

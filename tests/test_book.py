@@ -1,0 +1,333 @@
+"""The book's sources: chapters' form, contents, palette, and the cache that decides what runs."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import chapters  # noqa: E402
+import contract  # noqa: E402
+
+import book  # noqa: E402
+from qkdlib import style  # noqa: E402
+
+CHAPTERS = chapters.find()
+CSS = (ROOT / "book" / "assets" / "css" / "book.css").read_text(encoding="utf8")
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
+def test_chapter_keeps_the_contract(path):
+    assert contract.problems(chapters.read(path)) == []
+
+
+def test_contents_and_files_agree():
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf8"))
+    listed = [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
+    pages = [toc["root"], *listed]
+    written = [
+        p.relative_to(ROOT).with_suffix("").as_posix()
+        for p in (ROOT / "book").iterdir()
+        if p.suffix in (".md", ".ipynb")
+    ]
+    assert sorted(pages) == sorted(written)
+
+
+def test_every_chapter_has_a_card():
+    cards = yaml.safe_load((ROOT / "tools" / "cards.yml").read_text(encoding="utf8"))
+    assert {p.stem for p in CHAPTERS} <= {card["file"] for card in cards}
+    for card in cards:
+        assert set(card) == {"file", "title", "text"}
+
+
+def test_citations_are_in_the_bibliography():
+    keys = set(re.findall(r"^@\w+\{(\S+),", (ROOT / "book/references.bib").read_text(), re.M))
+    for path in [*CHAPTERS, *(ROOT / "book").glob("*.md")]:
+        text = path.read_text(encoding="utf8")
+        cited = re.findall(r"\{(?:foot)?cite(?::\w+)?\}`([^`]+)`", text)
+        assert {k.strip() for group in cited for k in group.split(",")} <= keys, path.name
+
+
+# ---- palette --------------------------------------------------------------------------------
+
+
+def css_palette(theme: str) -> dict[str, str]:
+    block = re.search(rf'html\[data-theme="{theme}"\] \{{(.*?)\}}', CSS, re.DOTALL).group(1)
+    return dict(re.findall(r"--qkd-(\w+): (#[0-9a-f]{6});", block))
+
+
+def luminance(colour: str) -> float:
+    rgb = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    rgb = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
+    return 0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2]
+
+
+def contrast(one: str, two: str) -> float:
+    low, high = sorted([luminance(one), luminance(two)])
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize(("theme", "colours"), [("light", style.COLOURS), ("dark", style.COLOURS_DARK)])
+def test_palette_is_one(theme, colours):
+    assert css_palette(theme) == colours
+    assert len(set(colours.values())) == len(colours), "a figure's colour must name one role"
+
+
+@pytest.mark.parametrize("colours", [style.COLOURS, style.COLOURS_DARK], ids=["light", "dark"])
+def test_palette_can_be_read(colours):
+    for role in ("teacher", "student", "control", "ink", "muted"):
+        for ground in ("paper", "raised"):
+            assert contrast(colours[role], colours[ground]) >= 4.5, (role, ground)
+    for role in style.CYCLE:
+        assert contrast(colours[role], colours["paper"]) >= 3, role
+
+
+# Viénot, Brettel and Mollon's simplification as fitted by Machado et al. (severity 1), linear RGB.
+DEFICIENCIES = {
+    "none": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+
+
+@pytest.mark.parametrize("vision", DEFICIENCIES)
+@pytest.mark.parametrize("colours", [style.COLOURS, style.COLOURS_DARK], ids=["light", "dark"])
+def test_teacher_student_and_control_differ_for_every_eye(colours, vision):
+    import numpy as np
+
+    def seen(colour):
+        rgb = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        linear = np.clip(np.array(DEFICIENCIES[vision]) @ linear, 0, 1)
+        to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+        xyz = np.array(to_xyz) @ linear / [0.9505, 1, 1.089]
+        x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+        return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+    for a, b in itertools.combinations(("teacher", "student", "control"), 2):
+        assert np.linalg.norm(seen(colours[a]) - seen(colours[b])) > 20, (a, b)  # CIE76
+
+
+def test_use_style_applies_the_palette():
+    import matplotlib as mpl
+
+    with mpl.rc_context():
+        style.use_style()
+        cycle = mpl.rcParams["axes.prop_cycle"].by_key()["color"]
+        assert cycle == [style.COLOURS[role] for role in style.CYCLE]
+        assert mpl.rcParams["savefig.transparent"]
+        assert {style.SEQUENTIAL, style.DIVERGING} <= set(mpl.colormaps)
+
+
+def test_inlined_figures_take_the_pages_colours_and_ids_of_their_own():
+    import bookpage
+
+    svg = (
+        '<?xml version="1.0"?><!-- made --><svg width="1"><defs><clipPath id="p1"/></defs>'
+        '<path clip-path="url(#p1)" style="stroke: #1D5EA8"/><use xlink:href="#p1"/></svg>'
+    )
+    colours = bookpage.palette(ROOT / "qkdlib" / "style.py")
+    text = bookpage.inline_svg(svg, 'a "curve" < 1', colours)
+    assert "stroke: var(--qkd-teacher)" in text
+    assert 'aria-label="a &quot;curve&quot; &lt; 1"' in text
+    prefix = re.search(r'id="(\w+-)p1"', text).group(1)
+    assert f"url(#{prefix}p1)" in text
+    assert f'xlink:href="#{prefix}p1"' in text
+    other = bookpage.inline_svg(svg.replace('width="1"', 'width="2"'), "b", colours)
+    assert prefix not in other
+
+
+# ---- what is executed again, and what is not ---------------------------------------------------
+
+
+def cell(kind: str, source: str, **metadata) -> dict:
+    made = {"cell_type": kind, "id": source[:8], "metadata": metadata, "source": source}
+    return made | ({"outputs": [], "execution_count": None} if kind == "code" else {})
+
+
+@pytest.fixture
+def small_book(tmp_path):
+    """A repository with a library of one file and a chapter of two cells."""
+    for folder in ("book/assets", "qkdlib/circuits", "_build"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "qkdlib/circuits/ansatz.py").write_text("LAYERS = 1\n")
+    (tmp_path / "requirements.lock").write_text("numpy==2.0.2\n")
+    (tmp_path / "book/helper.csv").write_text("1,2\n")
+    (tmp_path / "book/index.md").write_text("# Title\n")
+    (tmp_path / "book/assets/book.css").write_text("p {}\n")
+    notebook = {
+        "cells": [cell("markdown", "# One\n\nPromise."), cell("code", "print(1)")],
+        "metadata": {}, "nbformat": 4, "nbformat_minor": 5,
+    }  # fmt: skip
+    (tmp_path / "book/01-one.ipynb").write_text(json.dumps(notebook))
+    return tmp_path
+
+
+def key_of(root: Path) -> str:
+    notebook = chapters.read(root / "book/01-one.ipynb")
+    return chapters.key(notebook, chapters.shared_digest(root))
+
+
+@pytest.mark.parametrize(
+    "edited",
+    ["qkdlib/circuits/ansatz.py", "qkdlib/new.py", "requirements.lock", "book/helper.csv"],
+)
+def test_key_follows_what_outputs_depend_on(small_book, edited):
+    before = key_of(small_book)
+    (small_book / edited).write_text("LAYERS = 2\n")
+    assert key_of(small_book) != before
+
+
+@pytest.mark.parametrize("edited", ["book/index.md", "book/assets/book.css"])
+def test_key_ignores_what_outputs_do_not_depend_on(small_book, edited):
+    before = key_of(small_book)
+    (small_book / edited).write_text("changed\n")
+    (small_book / "qkdlib/__pycache__").mkdir()
+    (small_book / "qkdlib/__pycache__/ansatz.pyc").write_text("compiled")
+    assert key_of(small_book) == before
+
+
+def test_key_follows_code_and_not_prose(small_book):
+    path = small_book / "book/01-one.ipynb"
+    before, notebook = key_of(small_book), chapters.read(path)
+    prose = copy.deepcopy(notebook)
+    prose["cells"][0]["source"] = "# One\n\nA better promise."
+    prose["cells"][1]["metadata"]["tags"] = ["hide-input"]
+    path.write_text(json.dumps(prose))
+    assert key_of(small_book) == before
+    for change in ({"source": "print(2)"}, {"metadata": {"tags": ["raises-exception"]}}):
+        code = copy.deepcopy(notebook)
+        code["cells"][1] |= change
+        path.write_text(json.dumps(code))
+        assert key_of(small_book) != before
+
+
+def test_result_counts_only_with_its_record(small_book):
+    chapter, cache = small_book / "book/01-one.ipynb", chapters.Cache(small_book)
+    shared = chapters.shared_digest(small_book)
+    executed = small_book / "run.ipynb"
+    executed.write_text(chapter.read_text())
+    assert not cache.is_current(chapter, shared)
+    cache.store(chapter, executed, {"key": chapters.key(chapters.read(chapter), shared)})
+    assert cache.is_current(chapter, shared)
+    (cache.folder / "01-one.json").write_text('{"key":')  # a write that was cut short
+    assert not cache.is_current(chapter, shared)
+
+
+def test_merging_keeps_the_new_prose_and_the_old_outputs(small_book):
+    notebook = chapters.read(small_book / "book/01-one.ipynb")
+    ran = copy.deepcopy(notebook)
+    ran["cells"][1]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "1\n"}]
+    notebook["cells"][0]["source"] = "# One\n\nRewritten."
+    merged = chapters.merged(notebook, ran)
+    assert merged["cells"][0]["source"].endswith("Rewritten.")
+    assert merged["cells"][1]["outputs"][0]["text"] == "1\n"
+    ran["cells"].append(cell("code", "print(2)"))
+    with pytest.raises(chapters.BookError, match="code cells"):
+        chapters.merged(notebook, ran)
+
+
+def test_a_failure_names_chapter_cell_and_error(small_book):
+    chapter, executed = small_book / "book/01-one.ipynb", small_book / "run.ipynb"
+    notebook = chapters.read(chapter)
+    error = {"output_type": "error", "ename": "ValueError", "evalue": "n_qubits is 0"}
+    notebook["cells"][1]["outputs"] = [error | {"traceback": ["\x1b[31mValueError\x1b[0m"]}]
+    executed.write_text(json.dumps(notebook))
+    said = chapters.failure(chapter, executed, "")
+    assert said.startswith("01-one, cell 2 of 2: ValueError: n_qubits is 0")
+    assert "\x1b" not in said
+    full = chapters.failure(chapter, executed, "OSError: [Errno 28] No space left on device")
+    assert full.count("\n") == 0
+
+
+# ---- the builder's words and addresses ------------------------------------------------------------
+
+
+def test_no_repository_no_links(monkeypatch):
+    monkeypatch.delenv("BOOK_REPOSITORY_URL", raising=False)
+    assert book.repository() is None
+    config = yaml.safe_load(book.staged_config(None))
+    assert not config["repository"]["url"]
+    assert "binderhub_url" not in config["launch_buttons"]
+    record = {"seconds": 12.34, "peak_mb": 1234, "machine": {"cores": 2}}
+    line = book.facts_line(Path("01-one.ipynb"), record, None)
+    assert "12 s and 1.2 GB" in line
+    assert "http" not in line
+
+
+@pytest.mark.parametrize("url", ["https://github.com/a/b", "https://github.com/a/b.git/"])
+def test_a_repository_gives_source_and_launch_links(monkeypatch, url):
+    monkeypatch.setenv("BOOK_REPOSITORY_URL", url.removesuffix("/"))
+    monkeypatch.setenv("BOOK_REPOSITORY_BRANCH", "trunk")
+    home = book.repository()
+    config = yaml.safe_load(book.staged_config(home))
+    assert config["repository"]["url"] == "https://github.com/a/b"
+    assert config["html"]["use_repository_button"]
+    record = {"seconds": 1, "peak_mb": 1, "machine": {"cores": 2}}
+    line = book.facts_line(Path("01-one.ipynb"), record, home)
+    assert "https://mybinder.org/v2/gh/a/b/trunk?urlpath=lab/tree/book/01-one.ipynb" in line
+    assert "https://github.com/a/b/blob/trunk/book/01-one.ipynb" in line
+
+
+def test_a_wrong_address_is_one_line(monkeypatch, capsys):
+    monkeypatch.setenv("BOOK_REPOSITORY_URL", "nowhere")
+    with pytest.raises(chapters.BookError, match="BOOK_REPOSITORY_URL is 'nowhere'; allowed is"):
+        book.repository()
+
+
+def test_an_unknown_chapter_is_one_line(capsys):
+    assert book.main(["execute", "nonesuch"]) == 1
+    assert "no chapter is called 'nonesuch'" in capsys.readouterr().out
+
+
+def test_a_missing_package_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(book, "TOOLS", ("surely_not_installed",))
+    assert book.main(["check"]) == 1
+    said = capsys.readouterr().out.strip()
+    assert said.startswith("book: this Python lacks surely_not_installed")
+    assert "\n" not in said
+
+
+def test_a_full_disk_is_one_line(monkeypatch, capsys):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(book, "check", full)
+    assert book.main(["check"]) == 1
+    said = capsys.readouterr().out.strip()
+    assert said.startswith("book: no space left")
+    assert "\n" not in said
+
+
+def test_status_page_names_the_machine_by_its_parts():
+    machine = {"cpu": "Some CPU", "cores": 2, "memory_gb": 8, "system": "Linux x86_64"}
+    record = {
+        "chapter": "01-one", "seconds": 12.3, "peak_mb": 700, "date": "2026-01-01T00:00:00+00:00",
+        "machine": machine, "versions": {"python": "3.11.7"},
+    }  # fmt: skip
+    page = book.status_page([record])
+    assert "| [](./01-one) | 12.3 | 700 | 2026-01-01 00:00 |" in page
+    assert "Some CPU, 2 cores, 8 GB of memory, Linux x86_64" in page
+    assert set(chapters.machine()) == set(machine), "nothing else about the machine is recorded"
