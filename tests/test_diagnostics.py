@@ -205,6 +205,16 @@ def test_a_deep_ansatz_has_the_variance_of_a_two_design():
     assert found.low < two_design_gradient_variance(4) < found.high
 
 
+def test_gradient_variance_is_the_mean_of_the_variances():
+    gradients = np.random.default_rng(0).normal(1, [1, 2, 3], (500, 3))
+    found = gradient_variance(gradients, seed=0, n_resamples=500)
+    assert found.value == pytest.approx(np.var(gradients, axis=0).mean())
+    assert found.low < 14 / 3 < found.high
+    plain = bootstrap(gradients, np.var, seed=0, n_resamples=500)
+    np.testing.assert_allclose(found, plain, rtol=1e-9)
+    assert gradient_variance(gradients[:, 0], seed=0).value == pytest.approx(gradients[:, 0].var())
+
+
 def test_bootstrap_interval_of_a_mean_is_the_textbook_one():
     samples = np.random.default_rng(2).normal(3, 2, 400)
     interval = bootstrap(samples, seed=0, n_resamples=4000)
@@ -309,6 +319,8 @@ def test_weights_outside_the_light_cone_have_gradient_exactly_zero(text, entangl
         (lambda: haar_fidelity_mass([0.5, 0.2], 2), "increasing"),
         (lambda: meyer_wallach([[1, 0, 0]]), "columns"),
         (lambda: meyer_wallach([[np.nan, 0]]), "finite"),
+        (lambda: gradient_variance([1.0], seed=0), "2 samples"),
+        (lambda: gradient_variance([1.0, np.nan], seed=0), "gradients"),
         (lambda: two_design_gradient_variance(0), "n_qubits"),
         (lambda: random_states(rotations_only(1), 0, seed=0), "number of samples"),
         (lambda: bootstrap([1.0], seed=0), "2 rows"),

@@ -225,12 +225,30 @@ def gradient_variance(gradients, *, seed, level=0.95, n_resamples=1000):
         gradients: Derivatives at independent random weights, [n_samples] for one weight or
             [n_samples, n_weights]; variances of several weights are averaged.
         seed: Seed of the bootstrap.
-        level, n_resamples: As in `qkdlib.statistics.bootstrap`.
+        level: Probability that the interval aims at, in (0, 1).
+        n_resamples: Number of resamplings.
 
     Returns:
         A `qkdlib.statistics.Interval`.
     """
-    return bootstrap(gradients, np.var, seed=seed, level=level, n_resamples=n_resamples)
+    gradients = np.asarray(gradients, dtype=float)
+    if gradients.ndim not in (1, 2) or len(gradients) < 2 or not gradients.size:
+        raise ValueError(
+            "gradients must have shape [n_samples] or [n_samples, n_weights] with at least "
+            f"2 samples, got {gradients.shape}"
+        )
+    if not np.isfinite(gradients).all():
+        raise ValueError("gradients must be finite, got NaN or infinity among them")
+    moments = np.stack([gradients, gradients**2]).reshape(2, len(gradients), -1)
+
+    def variance(rows, axis):
+        # `rows` are positions of samples; how often each was drawn gives all weights at once.
+        drawn = np.bincount(rows.astype(int), minlength=len(gradients)) / len(rows)
+        mean, square = drawn @ moments
+        return square - mean**2
+
+    rows = np.arange(len(gradients))
+    return bootstrap(rows, variance, seed=seed, level=level, n_resamples=n_resamples)
 
 
 def two_design_gradient_variance(n_qubits):
