@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import chapters  # noqa: E402
 import contract  # noqa: E402
+import staging  # noqa: E402
 
 import book  # noqa: E402
 from qkdlib import style  # noqa: E402
@@ -267,12 +268,12 @@ def test_a_failure_names_chapter_cell_and_error(small_book):
 
 def test_no_repository_no_links(monkeypatch):
     monkeypatch.delenv("BOOK_REPOSITORY_URL", raising=False)
-    assert book.repository() is None
-    config = yaml.safe_load(book.staged_config(None))
+    assert staging.repository() is None
+    config = yaml.safe_load(staging.staged_config(None))
     assert not config["repository"]["url"]
     assert "binderhub_url" not in config["launch_buttons"]
     record = {"seconds": 12.34, "peak_mb": 1234, "machine": {"cores": 2}}
-    line = book.facts_line(Path("01-one.ipynb"), record, None)
+    line = staging.facts_line(Path("01-one.ipynb"), record, None)
     assert "12 s and 1.2 GB" in line
     assert "http" not in line
 
@@ -281,12 +282,12 @@ def test_no_repository_no_links(monkeypatch):
 def test_a_repository_gives_source_and_launch_links(monkeypatch, url):
     monkeypatch.setenv("BOOK_REPOSITORY_URL", url.removesuffix("/"))
     monkeypatch.setenv("BOOK_REPOSITORY_BRANCH", "trunk")
-    home = book.repository()
-    config = yaml.safe_load(book.staged_config(home))
+    home = staging.repository()
+    config = yaml.safe_load(staging.staged_config(home))
     assert config["repository"]["url"] == "https://github.com/a/b"
     assert config["html"]["use_repository_button"]
     record = {"seconds": 1, "peak_mb": 1, "machine": {"cores": 2}}
-    line = book.facts_line(Path("01-one.ipynb"), record, home)
+    line = staging.facts_line(Path("01-one.ipynb"), record, home)
     assert "https://mybinder.org/v2/gh/a/b/trunk?urlpath=lab/tree/book/01-one.ipynb" in line
     assert "https://github.com/a/b/blob/trunk/book/01-one.ipynb" in line
 
@@ -294,7 +295,7 @@ def test_a_repository_gives_source_and_launch_links(monkeypatch, url):
 def test_a_wrong_address_is_one_line(monkeypatch, capsys):
     monkeypatch.setenv("BOOK_REPOSITORY_URL", "nowhere")
     with pytest.raises(chapters.BookError, match="BOOK_REPOSITORY_URL is 'nowhere'; allowed is"):
-        book.repository()
+        staging.repository()
 
 
 def test_an_unknown_chapter_is_one_line(capsys):
@@ -327,7 +328,7 @@ def test_status_page_names_the_machine_by_its_parts():
         "chapter": "01-one", "seconds": 12.3, "peak_mb": 700, "date": "2026-01-01T00:00:00+00:00",
         "machine": machine, "versions": {"python": "3.11.7"},
     }  # fmt: skip
-    page = book.status_page([record])
+    page = staging.status_page([record])
     assert "| [](./01-one) | 12.3 | 700 | 2026-01-01 00:00 |" in page
     assert "Some CPU, 2 cores, 8 GB of memory, Linux x86_64" in page
     assert set(chapters.machine()) == set(machine), "nothing else about the machine is recorded"

@@ -32,10 +32,10 @@ from pathlib import Path
 import chapters
 from chapters import ROOT, BookError, Cache
 from contract import problems
+from staging import stage
 
 BUILD = ROOT / "_build"
 TOOLS = ("jupyter_book", "nbmake", "psutil", "pytest", "sphinx_exercise", "yaml")
-PAGES = (".md", ".bib")
 
 
 def say(text: str = "") -> None:
@@ -103,175 +103,6 @@ def write_record() -> None:
     chapters.write_atomically(BUILD / "chapters.json", json.dumps(records, indent=1) + "\n")
 
 
-# ---- staging: the folder that Jupyter Book sees ---------------------------------------------
-
-
-def repository() -> dict | None:
-    """Where the book's source lives, from the environment, or None.
-
-    Raises:
-        BookError: the variable is set to something that is no web address.
-    """
-    url = os.environ.get("BOOK_REPOSITORY_URL", "").strip().rstrip("/").removesuffix(".git")
-    if not url:
-        return None
-    if not re.fullmatch(r"https?://[^/\s]+/[^/\s]+/[^\s]+", url):
-        raise BookError(
-            f"BOOK_REPOSITORY_URL is {url!r}; allowed is an address like https://host/owner/name"
-        )
-    branch = os.environ.get("BOOK_REPOSITORY_BRANCH", "").strip() or "main"
-    binder = None
-    for host, provider in (("github.com", "gh"), ("gitlab.com", "gl")):
-        if re.match(rf"https?://{re.escape(host)}/", url):
-            path = url.split(host + "/", 1)[1]
-            path = path if provider == "gh" else path.replace("/", "%2F")
-            binder = f"https://mybinder.org/v2/{provider}/{path}/{branch}?urlpath=lab/tree/"
-    return {"url": url, "branch": branch, "binder": binder}
-
-
-def staged_config(home: dict | None) -> str:
-    """The text of `_config.yml`, with repository and launch buttons if there is a repository."""
-    import yaml
-
-    text = (ROOT / "_config.yml").read_text(encoding="utf8")
-    if home is None:
-        return text
-    config = yaml.safe_load(text)
-    config["repository"] = {"url": home["url"], "branch": home["branch"], "path_to_book": ""}
-    config["html"] |= {"use_repository_button": True, "use_issues_button": True}
-    config["sphinx"]["config"]["html_theme_options"]["use_source_button"] = True
-    if home["binder"]:
-        config["launch_buttons"]["binderhub_url"] = "https://mybinder.org"
-    return yaml.safe_dump(config, sort_keys=False)
-
-
-def staged_toc() -> str:
-    """The text of `_toc.yml` without the chapters that are not written yet."""
-    import yaml
-
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf8"))
-    for part in toc["parts"]:
-        for entry in list(part["chapters"]):
-            if not any((ROOT / (entry["file"] + end)).exists() for end in (".ipynb", ".md")):
-                say(f"  note: {entry['file']} is in _toc.yml but not in the book; left out")
-                part["chapters"].remove(entry)
-    toc["parts"] = [part for part in toc["parts"] if part["chapters"]]
-    return yaml.safe_dump(toc, sort_keys=False)
-
-
-def facts_line(chapter: Path, record: dict, home: dict | None) -> str:
-    """The line under a chapter's title: its run time as measured, and its launch links."""
-    ran = f"{record['seconds']:.0f} s and {record['peak_mb'] / 1000:.1f} GB of memory"
-    parts = [
-        f"Runs in <strong>{ran}</strong> on {record['machine']['cores']} cores "
-        '(<a href="status.html">all run times</a>)',
-        f'<a href="{chapter.name}" download>Download the notebook</a>',
-    ]
-    if home and home["binder"]:
-        parts.append(f'<a href="{home["binder"]}book/{chapter.name}">Run it on Binder</a>')
-    if home:
-        address = f"{home['url']}/blob/{home['branch']}/book/{chapter.name}"
-        parts.append(f'<a href="{address}">Source</a>')
-    items = "".join(f"<li>{part}</li>" for part in parts)
-    return f'<ul class="chapter-facts">{items}</ul>'
-
-
-def first_page() -> str:
-    """The first page with a card per chapter: a link if it exists, else marked as planned."""
-    import yaml
-
-    cards = yaml.safe_load((ROOT / "tools" / "cards.yml").read_text(encoding="utf8"))
-    lines = [":::::{grid} 1 1 2 3", ":gutter: 3", ""]
-    for number, card in enumerate(cards, 1):
-        written = (ROOT / "book" / f"{card['file']}.ipynb").exists()
-        lines.append(f"::::{{grid-item-card}} {number}. {card['title']}")
-        if written:
-            lines += [f":link: {card['file']}", ":link-type: doc", "", card["text"]]
-        else:
-            lines += [":class-card: planned", "", card["text"], ""]
-            lines += [":::{card-footer}", "Planned, not yet written", ":::"]
-        lines += ["::::", ""]
-    text = (ROOT / "book" / "index.md").read_text(encoding="utf8")
-    return text.replace("<!-- cards -->", "\n".join([*lines, ":::::"]))
-
-
-def status_page(records: list[dict]) -> str:
-    """The page that says what every chapter took, and on which machine."""
-    text = (ROOT / "book" / "status.md").read_text(encoding="utf8")
-    if not records:
-        return text.replace("<!-- chapters -->", "No chapter has been executed yet.")
-    rows = ["| Chapter | Seconds | Memory (MB) | Executed (UTC) |", "|:--|--:|--:|:--|"]
-    for r in records:
-        date = r["date"][:16].replace("T", " ")
-        rows.append(f"| [](./{r['chapter']}) | {r['seconds']:.1f} | {r['peak_mb']} | {date} |")
-    total = sum(r["seconds"] for r in records)
-    rows.append(f"| All chapters | {total:.1f} | {max(r['peak_mb'] for r in records)} | |")
-    seen = []
-    for r in records:
-        m = r["machine"]
-        line = f"{m['cpu']}, {m['cores']} cores, {m['memory_gb']} GB of memory, {m['system']}"
-        if line not in seen:
-            seen.append(line)
-    used = [f"| {name} | {value} |" for name, value in records[-1]["versions"].items()]
-    table = "\n".join(rows)
-    machines = "\n".join(f"- {line}" for line in seen)
-    packages = "\n".join(["| Package | Version |", "|:--|:--|", *used])
-    body = f"{table}\n\n## Machine\n\n{machines}\n\n## Software\n\n{packages}"
-    return text.replace("<!-- chapters -->", body)
-
-
-def staged_notebook(chapter: Path, home: dict | None) -> str:
-    """The executed chapter as a page: its outputs, and the line of facts after the first cell."""
-    cache = Cache()
-    record = cache.record(chapter)
-    notebook = chapters.merged(chapters.read(chapter), chapters.read(cache.notebook(chapter)))
-    line = {
-        "cell_type": "markdown",
-        "id": "chapter-facts",
-        "metadata": {},
-        "source": facts_line(chapter, record, home),
-    }
-    notebook["cells"].insert(1, line)
-    return json.dumps(notebook, indent=1)
-
-
-def write_if_changed(path: Path, content: bytes) -> None:
-    """Leaves an equal file alone, so that Sphinx does not read it again."""
-    if path.exists() and path.read_bytes() == content:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(path.name + ".part")
-    half.write_bytes(content)
-    os.replace(half, path)
-
-
-def stage(stage_dir: Path) -> None:
-    """Fills the stage and removes from it what is no longer part of the book."""
-    home, shared, cache = repository(), chapters.shared_digest(), Cache()
-    stale = [c.stem for c in chapters.find() if not cache.is_current(c, shared)]
-    if stale:
-        raise BookError(f"not executed since they changed: {', '.join(stale)}; run `make book`")
-    records = [cache.record(c) for c in chapters.find()]
-    files = {
-        "_config.yml": staged_config(home).encode(),
-        "_toc.yml": staged_toc().encode(),
-        "tools/bookpage.py": (ROOT / "tools" / "bookpage.py").read_bytes(),
-    }
-    for path in (ROOT / "book").rglob("*"):
-        name = path.relative_to(ROOT).as_posix()
-        if path.is_file() and (path.suffix in PAGES or name.startswith("book/assets/")):
-            files[name] = path.read_bytes()
-    files["book/index.md"] = first_page().encode()
-    files["book/status.md"] = status_page(records).encode()
-    for chapter in chapters.find():
-        files[f"book/{chapter.name}"] = staged_notebook(chapter, home).encode()
-    for path in list(stage_dir.rglob("*")):
-        if path.is_file() and path.relative_to(stage_dir).as_posix() not in files:
-            path.unlink()
-    for name, content in files.items():
-        write_if_changed(stage_dir / name, content)
-
-
 # ---- pages ---------------------------------------------------------------------------------
 
 
@@ -294,7 +125,8 @@ def html(force: bool = False) -> Path:
             the last good build stay.
     """
     stage_dir, out, log = BUILD / "stage", BUILD / "pages", BUILD / "pages.log"
-    stage(stage_dir)
+    for name in stage(stage_dir):
+        say(f"  note: {name} is in _toc.yml but not written; left out")
     look, key_file = look_digest(stage_dir), BUILD / "pages.key"
     if force or not key_file.exists() or key_file.read_text() != look:
         shutil.rmtree(out, ignore_errors=True)
