@@ -266,7 +266,7 @@ def random_inputs(weights, data, batch, seed=0):
 
 
 @pytest.mark.parametrize("entangler", [cirq.CZ, cirq.CNOT, cirq.ISWAP, cirq.CZ**0.3])
-@pytest.mark.parametrize("n_qubits", [11, 13])
+@pytest.mark.parametrize("n_qubits", [12, 13])
 def test_circuits_in_several_passes(n_qubits, entangler):
     """Beyond the block size the state is gathered and scattered: other code, same results."""
     circuit, weights, data, qubits = chain(n_qubits, 2, entangler)

@@ -336,16 +336,18 @@ def _pair(state, start, m, bit_a, bit_b, mask, value, matrix, slot, dagger):
 
 
 @_jit
-def _pair_gradient(psi, lam, start, m, bit_a, bit_b, mask, value, generator, gradients, grad):
+def _pair_gradient(
+    psi, lam, start, m, bit_a, bit_b, mask, value, generators, table, gradients, grad
+):
     """Adds Im<lam| H |psi> of a constant hermitian 4x4 matrix H."""
     s, t = 1 << bit_a, 1 << bit_b
     total = fill(np.float32(0))
     for i in range(4):
         for k in range(4):
-            if generator[i, k] == 0:
+            if generators[table, i, k] == 0:
                 continue
-            a = fill(np.float32(generator[i, k].real))
-            b = fill(np.float32(generator[i, k].imag))
+            a = fill(np.float32(generators[table, i, k].real))
+            b = fill(np.float32(generators[table, i, k].imag))
             to, of = (i >> 1) * s + (i & 1) * t, (k >> 1) * s + (k & 1) * t
             for j in range(1 << m):
                 if j & (s | t) or j & mask != value:
@@ -369,16 +371,16 @@ def _flip(state, start, m, mask, value, bits):
 
 
 @_jit
-def _diagonal(state, start, m, base, rows, diagonal, real, inverse):
+def _diagonal(state, start, m, base, rows, diagonals, table, real, inverse):
     sign = np.float32(-1) if inverse else np.float32(1)
     for j in range(1 << m):
         row = base + rows[j]
-        a = fill(diagonal[0, row])
+        a = fill(diagonals[table, 0, row])
         x, y = _amplitude(state, start + j)
         if real:
             _put(state, start + j, a * x, a * y)
         else:
-            b = fill(sign * diagonal[1, row])
+            b = fill(sign * diagonals[table, 1, row])
             _put(state, start + j, a * x - b * y, a * y + b * x)
 
 
@@ -397,93 +399,109 @@ def _scatter(state, block, base, rows, m):
 
 
 # --- A chunk through the circuit ---------------------------------------------------------------
+# These are called for every operation on every block. They take the arrays they need and not the
+# whole of `Tables`: passing its twenty arrays by value would cost more than a small block's work.
 
 
 @_jit
-def _apply(op, chunk, t, base, rows, state, start, quaternions, matrices, inverse):
-    """One operation, or its inverse, on one block of one state."""
-    kind, m, a, b = op[KIND], t.m, op[BIT_A], op[BIT_B]
-    slot = op[SLOT_A] + chunk * op[STEP_A]
+def _apply(
+    ops, k, chunk, m, base, rows, diagonals, state, start, quaternions, matrices, inverse
+):
+    """Operation k, or its inverse, on one block of one state."""
+    kind, a, b = ops[k, KIND], ops[k, BIT_A], ops[k, BIT_B]
+    mask, value, table = ops[k, MASK], ops[k, VALUE], ops[k, TABLE]
+    slot = ops[k, SLOT_A] + chunk * ops[k, STEP_A]
     if kind == ROTATE:
         _rotate(state, start, m, a, quaternions, slot, inverse)
     elif kind == ROTATE_TWO:
-        slot_b = op[SLOT_B] + chunk * op[STEP_B]
+        slot_b = ops[k, SLOT_B] + chunk * ops[k, STEP_B]
         _rotate_two(state, start, m, a, b, quaternions, slot, slot_b, inverse)
     elif kind == CONTROLLED:
-        _controlled(state, start, m, a, op[MASK], op[VALUE], quaternions, slot, inverse)
+        _controlled(state, start, m, a, mask, value, quaternions, slot, inverse)
     elif kind == PHASE:
-        _phase(state, start, m, base, rows, op[MASK], op[VALUE], quaternions, slot, inverse)
+        _phase(state, start, m, base, rows, mask, value, quaternions, slot, inverse)
     elif kind == PAIR:
-        _pair(state, start, m, a, b, op[MASK], op[VALUE], matrices, slot, inverse)
+        _pair(state, start, m, a, b, mask, value, matrices, slot, inverse)
     elif kind == FLIP:
-        _flip(state, start, m, op[MASK], op[VALUE], op[TABLE])
+        _flip(state, start, m, mask, value, table)
     else:
-        _diagonal(state, start, m, base, rows, t.diagonals[op[TABLE]], kind == SIGNS, inverse)
+        _diagonal(state, start, m, base, rows, diagonals, table, kind == SIGNS, inverse)
 
 
 @_jit
-def _apply_back(op, chunk, t, base, rows, psi, lam, start, quaternions, matrices, gradients):
-    """Gradient of one operation, then its inverse on psi and lam."""
-    kind, m, a, b, grad = op[KIND], t.m, op[BIT_A], op[BIT_B], op[GRAD_A]
-    slot = op[SLOT_A] + chunk * op[STEP_A]
+def _apply_back(
+    ops, k, chunk, m, base, rows, diagonals, generators, psi, lam, start, quaternions, matrices,
+    gradients,
+):
+    """Gradient of operation k, then its inverse on psi and lam."""
+    kind, a, b = ops[k, KIND], ops[k, BIT_A], ops[k, BIT_B]
+    mask, value, grad = ops[k, MASK], ops[k, VALUE], ops[k, GRAD_A]
+    slot = ops[k, SLOT_A] + chunk * ops[k, STEP_A]
     if grad >= 0:
         if kind == ROTATE:
             _rotate_back(psi, lam, start, m, a, quaternions, slot, gradients, grad)
             return
         if kind == ROTATE_TWO:
-            slot_b, grad_b = op[SLOT_B] + chunk * op[STEP_B], op[GRAD_B]
+            slot_b, grad_b = ops[k, SLOT_B] + chunk * ops[k, STEP_B], ops[k, GRAD_B]
             _rotate_two_back(
                 psi, lam, start, m, a, b, quaternions, slot, slot_b, gradients, grad, grad_b
             )
             return
         if kind == CONTROLLED:
-            _controlled_gradient(psi, lam, start, m, a, op[MASK], op[VALUE], gradients, grad)
+            _controlled_gradient(psi, lam, start, m, a, mask, value, gradients, grad)
         elif kind == PHASE:
-            _phase_gradient(psi, lam, start, m, base, rows, op[MASK], op[VALUE], gradients, grad)
+            _phase_gradient(psi, lam, start, m, base, rows, mask, value, gradients, grad)
         elif kind == PAIR:
-            generator = t.generators[op[TABLE]]
+            table = ops[k, TABLE]
             _pair_gradient(
-                psi, lam, start, m, a, b, op[MASK], op[VALUE], generator, gradients, grad
+                psi, lam, start, m, a, b, mask, value, generators, table, gradients, grad
             )
-    _apply(op, chunk, t, base, rows, psi, start, quaternions, matrices, True)
-    _apply(op, chunk, t, base, rows, lam, start, quaternions, matrices, True)
+    _apply(ops, k, chunk, m, base, rows, diagonals, psi, start, quaternions, matrices, True)
+    _apply(ops, k, chunk, m, base, rows, diagonals, lam, start, quaternions, matrices, True)
 
 
 @_jit
 def _run(chunk, t, state, block, quaternions, matrices):
-    for p in range(len(t.passes)):
-        rows = t.rows[p]
-        for base in t.bases[p]:
+    ops, passes, diagonals, m = t.ops, t.passes, t.diagonals, t.m
+    for p in range(len(passes)):
+        rows, in_place = t.rows[p], t.in_place[p]
+        for i in range(t.bases.shape[1]):
+            base = t.bases[p, i]
             work, start = state, base
-            if not t.in_place[p]:
-                _gather(state, block, base, rows, t.m)
+            if not in_place:
+                _gather(state, block, base, rows, m)
                 work, start = block, 0
-            for k in range(t.passes[p, 0], t.passes[p, 1]):
-                _apply(t.ops[k], chunk, t, base, rows, work, start, quaternions, matrices, False)
-            if not t.in_place[p]:
-                _scatter(state, block, base, rows, t.m)
+            for k in range(passes[p, 0], passes[p, 1]):
+                _apply(
+                    ops, k, chunk, m, base, rows, diagonals, work, start, quaternions, matrices,
+                    False,
+                )
+            if not in_place:
+                _scatter(state, block, base, rows, m)
 
 
 @_jit
-def _run_back(chunk, t, first_op, psi, lam, blocks, quaternions, matrices, gradients):
-    for p in range(len(t.passes) - 1, -1, -1):
-        if t.passes[p, 1] <= first_op:
+def _run_back(chunk, t, first_op, psi, lam, block, lam_block, quaternions, matrices, gradients):
+    ops, passes, diagonals, generators, m = t.ops, t.passes, t.diagonals, t.generators, t.m
+    for p in range(len(passes) - 1, -1, -1):
+        if passes[p, 1] <= first_op:
             break
-        rows = t.rows[p]
-        for base in t.bases[p]:
-            work, adjoint, start = psi, lam, base
-            if not t.in_place[p]:
-                _gather(psi, blocks[0], base, rows, t.m)
-                _gather(lam, blocks[1], base, rows, t.m)
-                work, adjoint, start = blocks[0], blocks[1], 0
-            for k in range(t.passes[p, 1] - 1, max(first_op, t.passes[p, 0]) - 1, -1):
-                op = t.ops[k]
+        rows, in_place = t.rows[p], t.in_place[p]
+        for i in range(t.bases.shape[1]):
+            base = t.bases[p, i]
+            work, lam_work, start = psi, lam, base
+            if not in_place:
+                _gather(psi, block, base, rows, m)
+                _gather(lam, lam_block, base, rows, m)
+                work, lam_work, start = block, lam_block, 0
+            for k in range(passes[p, 1] - 1, max(first_op, passes[p, 0]) - 1, -1):
                 _apply_back(
-                    op, chunk, t, base, rows, work, adjoint, start, quaternions, matrices, gradients
+                    ops, k, chunk, m, base, rows, diagonals, generators, work, lam_work, start,
+                    quaternions, matrices, gradients,
                 )
-            if not t.in_place[p]:
-                _scatter(psi, blocks[0], base, rows, t.m)
-                _scatter(lam, blocks[1], base, rows, t.m)
+            if not in_place:
+                _scatter(psi, block, base, rows, m)
+                _scatter(lam, lam_block, base, rows, m)
 
 
 # --- States in and out, observables ------------------------------------------------------------
@@ -795,7 +813,8 @@ def backward(
             _observable_states(state, t.n, t.terms, factors[chunk], lam)
         gradients[chunk] = 0
         _run_back(
-            chunk, t, first_op, state, lam, blocks[worker], quaternions, matrices, gradients[chunk]
+            chunk, t, first_op, state, lam, blocks[worker, 0], blocks[worker, 1], quaternions,
+            matrices, gradients[chunk],
         )
         if d_states.shape[1] > 0:
             _store_states(d_states, chunk, lam)

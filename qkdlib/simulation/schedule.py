@@ -1,8 +1,8 @@
 """From primitives to the tables that the kernels read.
 
-Three steps: `_Fuser` joins neighbouring one-qubit gates and constant diagonal gates into items,
-`_pair_up` puts two one-qubit items into one sweep, `_passes` groups items that fit the cache. Then
-`Layout` numbers everything.
+`_Fuser` joins neighbouring one-qubit gates and constant diagonal gates into items, `_passes` groups
+items that fit the cache, `_pair_up` puts two one-qubit items of a pass into one sweep, and `Layout`
+numbers everything.
 """
 
 from dataclasses import dataclass, field
@@ -21,8 +21,8 @@ from qkdlib.simulation.lowering import (
     spectrum,
 )
 
-BLOCK_BITS = 10  # 2**10 amplitudes of psi and lam are 256 kB: they stay in the second-level cache
-_LOW_BITS = 5  # always in a block, so that what is gathered lies in runs of 32 rows (4 kB)
+BLOCK_BITS = 11  # 2**11 amplitudes of psi and lam are 512 kB: they stay in the second-level cache
+_LOW_BITS = 3  # always in a block, so that what is gathered lies in runs of 8 amplitudes (1 kB)
 
 
 @dataclass
@@ -53,7 +53,7 @@ def schedule(primitives, n, n_weights, terms, block_bits=BLOCK_BITS):
     fuser = _Fuser(n, n_weights)
     for primitive in primitives:
         fuser.add(primitive)
-    return Layout(_pair_up(fuser.finish()), n, n_weights, terms, min(n, block_bits))
+    return Layout(fuser.finish(), n, n_weights, terms, min(n, block_bits))
 
 
 class _Fuser:
@@ -132,6 +132,25 @@ class _Fuser:
             self.diagonal, self.diagonal_bits = [], set()
 
 
+def _passes(items, n, m):
+    """Yields (bits of the block, items): as many items as touch at most m bits, then the rest."""
+    while items:
+        inside = set(range(n)) if m == n else set(range(min(_LOW_BITS, m)))
+        blocked, now, later = set(), [], []
+        for item in items:
+            if item.touches & blocked or len(inside | item.needs) > m:
+                later.append(item)
+                blocked |= item.touches
+            else:
+                inside |= item.needs
+                now.append(item)
+        spare = (bit for bit in range(n) if bit not in inside)
+        while len(inside) < m:
+            inside.add(next(spare))
+        yield sorted(inside), now
+        items = later
+
+
 def _pair_up(items):
     """Joins each one-qubit item to an earlier lonely one if nothing between them is in its way."""
     result, lonely = [], None
@@ -155,25 +174,6 @@ def _pair_up(items):
             lonely = len(result)
         result.append(item)
     return result
-
-
-def _passes(items, n, m):
-    """Yields (bits of the block, items): as many items as touch at most m bits, then the rest."""
-    while items:
-        inside = set(range(n)) if m == n else set(range(min(_LOW_BITS, m)))
-        blocked, now, later = set(), [], []
-        for item in items:
-            if item.touches & blocked or len(inside | item.needs) > m:
-                later.append(item)
-                blocked |= item.touches
-            else:
-                inside |= item.needs
-                now.append(item)
-        spare = (bit for bit in range(n) if bit not in inside)
-        while len(inside) < m:
-            inside.add(next(spare))
-        yield sorted(inside), now
-        items = later
 
 
 class Layout:
@@ -201,7 +201,7 @@ class Layout:
             self._in_place.append(bits == list(range(m)))
             self._local = {bit: i for i, bit in enumerate(bits)}
             first = len(self._ops)
-            for item in now:
+            for item in _pair_up(now):
                 self._ops.append(self._op(item))
             self._passes.append((first, len(self._ops)))
         self._finish(terms)
