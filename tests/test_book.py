@@ -263,6 +263,28 @@ def test_a_failure_names_chapter_cell_and_error(small_book):
     assert full.count("\n") == 0
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["WARNING:tensorflow:5 out of the last 5 calls", "a.py:3: UserWarning: careful\n  x = 1"],
+)
+def test_warnings_in_outputs_are_faults(text):
+    shown = cell("code", "print(1)") | {
+        "outputs": [{"output_type": "stream", "name": "stdout", "text": "loss 0.1\n" + text}]
+    }
+    assert "cell 1 prints a warning" in chapters.noise({"cells": [shown]})[0]
+    shown["metadata"] = {"tags": ["shows-warning"]}
+    assert chapters.noise({"cells": [shown]}) == []
+
+
+def test_paths_in_outputs_are_faults(tmp_path):
+    data = {"text/html": f"<pre>{tmp_path}/book</pre>"}
+    shown = cell("code", "x") | {"outputs": [{"output_type": "display_data", "data": data}]}
+    found = chapters.noise({"cells": [shown]}, root=tmp_path)
+    assert found == ["cell 1 prints a path of this machine"]
+    plain = cell("code", "x") | {"outputs": [{"output_type": "stream", "text": "a warning sign"}]}
+    assert chapters.noise({"cells": [plain]}, root=tmp_path) == []
+
+
 # ---- the builder's words and addresses ------------------------------------------------------------
 
 

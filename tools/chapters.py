@@ -322,6 +322,25 @@ def failure(chapter: Path, executed: Path, output: str) -> str:
     return f"{chapter.stem} could not be executed:\n{output.strip()[-3000:]}"
 
 
+def noise(executed: dict, root: Path = ROOT) -> list[str]:
+    """Outputs that no reader should see: warnings and paths of the machine that ran them.
+
+    A cell that shows a warning on purpose carries the tag `shows-warning`.
+    """
+    warning = re.compile(r"^(WARNING\b.*|W\d{4} .*|.*\b\w*Warning: .*)$", re.MULTILINE)
+    found = []
+    for number, cell in enumerate(executed["cells"], 1):
+        if "shows-warning" in cell.get("metadata", {}).get("tags", []):
+            continue
+        for out in cell.get("outputs", []):
+            shown = "".join(out.get("text", ""))
+            if said := warning.search(shown):
+                found.append(f"cell {number} prints a warning: {said.group()[:100]}")
+            if str(root) in json.dumps(out) or "/ipykernel_" in shown:
+                found.append(f"cell {number} prints a path of this machine")
+    return found
+
+
 def merged(notebook: dict, executed: dict) -> dict:
     """`notebook`, prose and layout as they are now, with the outputs of `executed`.
 

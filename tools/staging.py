@@ -135,9 +135,8 @@ def status_page(records: list[dict]) -> str:
 
 def staged_notebook(chapter: Path, home: dict | None) -> str:
     """The executed chapter as a page: its outputs, and the line of facts after the first cell."""
-    cache = Cache()
-    record = cache.record(chapter)
-    notebook = chapters.merged(chapters.read(chapter), chapters.read(cache.notebook(chapter)))
+    record = Cache().record(chapter)
+    notebook = _run_of(chapter)
     line = {
         "cell_type": "markdown",
         "id": "chapter-facts",
@@ -146,6 +145,12 @@ def staged_notebook(chapter: Path, home: dict | None) -> str:
     }
     notebook["cells"].insert(1, line)
     return json.dumps(notebook, indent=1)
+
+
+def _run_of(chapter: Path) -> dict:
+    """The chapter's executed cells, with the tags that they have now."""
+    ran = chapters.read(Cache().notebook(chapter))
+    return chapters.merged(chapters.read(chapter), ran)
 
 
 def write_if_changed(path: Path, content: bytes) -> None:
@@ -165,7 +170,7 @@ def stage(stage_dir: Path) -> list[str]:
         The pages that `_toc.yml` lists and nobody has written yet; they are left out.
 
     Raises:
-        BookError: a chapter changed after it was executed.
+        BookError: a chapter changed after it was executed, or its outputs are not for readers.
     """
     home, shared, cache = repository(), chapters.shared_digest(), Cache()
     stale = [c.stem for c in chapters.find() if not cache.is_current(c, shared)]
@@ -186,6 +191,9 @@ def stage(stage_dir: Path) -> list[str]:
     files["book/status.md"] = status_page(records).encode()
     for chapter in chapters.find():
         files[f"book/{chapter.name}"] = staged_notebook(chapter, home).encode()
+    noisy = [f"{c.stem}, {n}" for c in chapters.find() for n in chapters.noise(_run_of(c))]
+    if noisy:
+        raise BookError("\n".join(["the chapters' outputs have faults:", *noisy]))
     for path in list(stage_dir.rglob("*")):
         if path.is_file() and path.relative_to(stage_dir).as_posix() not in files:
             path.unlink()
