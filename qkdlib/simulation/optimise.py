@@ -88,6 +88,7 @@ def fit(
     iterations,
     batch_size=64,
     optimiser=None,
+    l2=0.0,
     seed,
     callback=None,
 ):
@@ -101,8 +102,10 @@ def fit(
         loss: function (values [batch, n_observables], rows [batch]) -> (loss, derivative by the
             values); `rows` are the indices of the batch's samples. See `cross_entropy`.
         iterations: number of steps.
-        batch_size: samples a step, drawn without replacement until fewer than a batch are left.
+        batch_size: samples a step; an epoch visits all samples in a new order, and its last batch may
+            be smaller, as in Keras.
         optimiser: an object with `step(weights, gradient)`; by default `Adam()`.
+        l2: coefficient of the penalty l2 * sum(weights**2), at least 0; it is part of the loss.
         seed: seed of the order of the samples.
         callback: called as callback(iteration, loss, weights) after each step; returning True ends
             the training.
@@ -112,6 +115,7 @@ def fit(
     """
     check_count("iterations", iterations, minimum=0)
     check_count("batch_size", batch_size)
+    l2 = check_number("l2", l2, 0)
     inputs = np.asarray(inputs)
     is_states = np.iscomplexobj(inputs)
     rng = np.random.default_rng(check_count("seed", seed, minimum=0))
@@ -123,15 +127,16 @@ def fit(
         rows = next(batches)
         batch = {"states" if is_states else "data": inputs[rows]}
 
-        def cotangent(values, rows=rows):
+        def cotangent(values, rows=rows, weights=weights):
             value, slope = loss(values, rows)
-            losses.append(float(value))
+            losses.append(float(value + l2 * np.sum(weights**2)))
             return slope
 
         _, gradients = program.value_and_grad(
             weights, **batch, cotangent=cotangent, wrt=("weights",)
         )
-        weights = optimiser.step(weights, gradients.weights.astype(np.float64))
+        gradient = gradients.weights.astype(np.float64) + 2 * l2 * weights
+        weights = optimiser.step(weights, gradient)
         if callback is not None and callback(iteration, losses[-1], weights):
             break
     return Fit(weights.astype(np.float32), np.array(losses))
@@ -140,8 +145,7 @@ def fit(
 def _batches(n_samples, batch_size, rng):
     if n_samples < 1:
         raise ValueError("inputs must hold at least one sample")
-    size = min(batch_size, n_samples)
     while True:
         order = rng.permutation(n_samples)
-        for first in range(0, n_samples - size + 1, size):
-            yield order[first : first + size]
+        for first in range(0, n_samples, batch_size):
+            yield order[first : first + batch_size]

@@ -7,8 +7,7 @@ soon as its `Program` is built, and a step costs what the program costs.
 import numpy as np
 
 from qkdlib._checks import check_count, check_labels, check_matrix, check_number
-
-_EPSILON = 1e-7  # Keras' default for Adam
+from qkdlib.simulation.optimise import Adam, cross_entropy, fit
 
 
 def train_classifier(
@@ -47,40 +46,35 @@ def train_classifier(
         on_step: Called as `on_step(step, weights, loss)` after each step, step from 1.
 
     Returns:
-        The trained weights, float64 [n_weights].
+        The trained weights, float32 [n_weights].
 
     Raises:
         TypeError, ValueError: A bad argument.
     """
-    weights = np.array(weights, float)
+    decay_rate = check_number("decay_rate", decay_rate, 0, 1, open_minimum=True)
+    rate = check_number("learning_rate", learning_rate, 0, open_minimum=True)
+    check_count("decay_steps", decay_steps)
+    check_count("n_steps", n_steps)
     states = program.n_data == 0
     inputs = check_matrix("inputs", inputs, dtype=complex if states else float)
     labels = check_labels("labels", labels, program.n_observables, len(inputs))
-    scale = check_number("logit_scale", logit_scale, 0, open_minimum=True)
-    rate = check_number("learning_rate", learning_rate, 0, open_minimum=True)
-    decay_rate = check_number("decay_rate", decay_rate, 0, 1, open_minimum=True)
-    check_count("decay_steps", decay_steps)
-    batches = _batches(
-        len(inputs),
-        check_count("batch_size", batch_size),
-        np.random.default_rng(check_count("seed", seed, minimum=0)),
-    )
-    l2 = check_number("l2", l2, 0)
-    first, second = np.zeros_like(weights), np.zeros_like(weights)
-    for step in range(1, check_count("n_steps", n_steps) + 1):
-        batch = next(batches)
-        loss, gradient = _loss_and_gradient(
-            program, weights, inputs[batch], labels[batch], scale, states
-        )
-        gradient += 2 * l2 * weights
-        first += 0.1 * (gradient - first)
-        second += 0.001 * (gradient**2 - second)
-        size = rate * decay_rate ** ((step - 1) // decay_steps)
-        size *= np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
-        weights -= size * first / (np.sqrt(second) + _EPSILON)
+
+    def report(iteration, loss, weights):
         if on_step is not None:
-            on_step(step, weights, loss + l2 * np.sum(weights**2))
-    return weights
+            on_step(iteration + 1, weights, loss)
+
+    return fit(
+        program,
+        weights,
+        inputs,
+        cross_entropy(labels, logit_scale=logit_scale, n_classes=program.n_observables),
+        iterations=n_steps,
+        batch_size=batch_size,
+        optimiser=Adam(lambda step: rate * decay_rate ** (step // decay_steps)),
+        l2=l2,
+        seed=seed,
+        callback=report,
+    ).weights
 
 
 def accuracy(program, weights, inputs, labels):
@@ -88,42 +82,3 @@ def accuracy(program, weights, inputs, labels):
     states = {"states": inputs} if program.n_data == 0 else {"data": inputs}
     values = program.expectation(weights, **states)
     return float(np.mean(values.argmax(axis=1) == np.asarray(labels)))
-
-
-def cross_entropy(logits, labels):
-    """Softmax cross-entropy of a batch and its gradient.
-
-    Args:
-        logits: [batch, n_classes].
-        labels: Integers, [batch].
-
-    Returns:
-        (mean loss, gradient of the mean with respect to the logits [batch, n_classes]).
-    """
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    p = np.exp(shifted)
-    total = p.sum(axis=1, keepdims=True)
-    p /= total
-    rows = np.arange(len(labels))
-    loss = float(np.mean(np.log(total[:, 0]) - shifted[rows, labels]))
-    p[rows, labels] -= 1
-    return loss, p / len(labels)
-
-
-def _loss_and_gradient(program, weights, inputs, labels, scale, states):
-    found = {}
-
-    def cotangent(values):
-        found["loss"], slope = cross_entropy(scale * values, labels)
-        return scale * slope
-
-    named = {"states": inputs} if states else {"data": inputs}
-    _, gradients = program.value_and_grad(weights, **named, cotangent=cotangent, wrt=["weights"])
-    return found["loss"], gradients.weights.astype(float)
-
-
-def _batches(n_samples, size, rng):
-    while True:
-        order = rng.permutation(n_samples)
-        for start in range(0, n_samples, size):
-            yield order[start : start + size]
