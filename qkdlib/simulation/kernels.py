@@ -720,19 +720,31 @@ def _chain_block(t, block, sample, weights, data, shared, g0, g1, g2, d_weights,
             )
 
 
+@_inline
+def _total(gradients, row):
+    """Sum over chunks and lanes, in double precision and always in the same order."""
+    total = 0.0
+    for chunk in range(gradients.shape[0]):
+        for lane in range(N_LANES):
+            total += gradients[chunk, row, lane]
+    return total
+
+
 @_jit
-def chain(t, weights, data, shared, gradients, d_weights, d_data):
+def chain(t, want_data, weights, data, shared, gradients, d_weights, d_data):
     """Sums the chunks' gradients [n_chunks, 3 * n_grads, 16] into those of weights and data."""
     for k in range(len(t.block_slot)):
         g = 3 * t.block_slot[k, 2]
         if g < 0:
             continue
         if t.block_slot[k, 1] == 0:
-            g0 = gradients[:, g].sum()
-            g1 = gradients[:, g + 1].sum()
-            g2 = gradients[:, g + 2].sum()
+            g0, g1, g2 = (
+                _total(gradients, g),
+                _total(gradients, g + 1),
+                _total(gradients, g + 2),
+            )
             _chain_block(t, k, 0, weights, data, shared, g0, g1, g2, d_weights, d_data)
-        else:
+        elif want_data:
             for sample in range(len(data)):
                 chunk, lane = sample // N_LANES, sample % N_LANES
                 g0 = np.float64(gradients[chunk, g, lane])
@@ -745,8 +757,8 @@ def chain(t, weights, data, shared, gradients, d_weights, d_data):
             continue
         # dL/dangle = Re<lam| i H |psi> = -Im<lam| H |psi>
         if symbol < len(weights):
-            d_weights[symbol] -= t.pair_affine[k, 0] * gradients[:, g].sum()
-        else:
+            d_weights[symbol] -= t.pair_affine[k, 0] * _total(gradients, g)
+        elif want_data:
             for sample in range(len(data)):
                 value = gradients[sample // N_LANES, g, sample % N_LANES]
                 d_data[sample, symbol - len(weights)] -= t.pair_affine[k, 0] * value

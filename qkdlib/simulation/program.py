@@ -1,6 +1,8 @@
 """A circuit as a program: batched values and gradients from NumPy, without TensorFlow."""
 
+import math
 import os
+from functools import cache
 from typing import NamedTuple
 
 import cirq
@@ -264,13 +266,13 @@ class Buffers:
 
     def get(self, name, shape):
         """A float32 array; its contents are arbitrary."""
+        size = math.prod(shape)
         array = self._arrays.get(name)
-        if array is None or array.shape != shape:
-            size = int(np.prod(shape))
+        if array is None or array.size < size:
             raw = np.empty(size + N_LANES, np.float32)
             offset = -raw.ctypes.data // 4 % N_LANES
-            array = self._arrays[name] = raw[offset : offset + size].reshape(shape)
-        return array
+            array = self._arrays[name] = raw[offset : offset + size]
+        return array[:size].reshape(shape)
 
 
 class Run:
@@ -375,7 +377,8 @@ class Run:
         self._spent = self._keep
         d_weights, d_data = np.zeros(len(self.weights)), np.zeros(self.data.shape)
         if first_op < len(t.ops):
-            kernels.chain(t, self.weights, self.data, self._shared, gradients, d_weights, d_data)
+            inputs = (want_data, self.weights, self.data, self._shared)
+            kernels.chain(t, *inputs, gradients, d_weights, d_data)
         return Gradients(
             d_weights.astype(np.float32),
             d_data.astype(np.float32) if want_data else None,
@@ -444,16 +447,21 @@ def _check_qubits(qubits, used):
 
 def _check_memory(n_qubits, n_states):
     """ValueError if `n_states` complex64 states do not fit the machine's memory."""
-    needed = 8 * n_states << n_qubits
-    try:
-        available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # not told on this platform
-        return
+    needed, available = 8 * n_states << n_qubits, _memory()
     if needed > available:
         raise ValueError(
             f"simulating {n_qubits} qubits takes {needed / 2**30:,.0f} GiB for {n_states} states, "
             f"but this machine has {available / 2**30:,.0f} GiB"
         )
+
+
+@cache
+def _memory():
+    """Bytes of the machine's memory, or infinity where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return math.inf
 
 
 def _is_global_phase(primitive):

@@ -1,0 +1,17 @@
+"""qkdlib's adjoint engine inside a `tf.function`, one thread, light cone off."""
+
+import qkdlib
+from peers._cirq_circuit import circuit
+from peers._tensorflow_step import make_step
+from qkdlib._tensorflow import tf
+from qkdlib.simulation.adjoint import AdjointEngine
+
+
+def version():
+    return f"qkdlib {qkdlib.__version__}, TensorFlow {tf.__version__}"
+
+
+def setup(problem):
+    engine = AdjointEngine(*circuit(problem), light_cone=False, threads=1)
+    inputs = tf.constant(problem.data if problem.inputs == "angles" else problem.states)
+    return make_step(lambda weights: engine.expectation(weights, inputs), problem)

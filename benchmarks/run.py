@@ -1,0 +1,317 @@
+"""Measures the engines against their peers: `make bench`, or `python benchmarks/run.py --quick`.
+
+Every library runs in a process and, if it is not qkdlib or TensorFlow Quantum, in an environment of
+its own, which is built when first needed. All get the same numbers (`problem.py`) and must return
+the same loss and gradient before they are timed. Steps are timed in rounds, one library after the
+other, so that a disturbance meets all; a process waits while another works. All but the rows named
+so run on one core. A library that cannot be installed, fails or takes too long is a row that says so.
+
+Writes `results.json` and `results.md` beside this file.
+"""
+
+import argparse
+import json
+import os
+import platform
+import select
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import problem as problems
+
+HERE = Path(__file__).parent
+ENVIRONMENTS = {
+    "pennylane": ("pennylane>=0.40", "pennylane-lightning>=0.40", "jax>=0.4.30"),
+    "tensorcircuit": ("tensorcircuit-ng>=1.0", "jax>=0.4.30"),
+    "mindquantum": ("mindquantum>=0.10",),
+}
+# module in peers/ -> (name in the tables, environment or None for this one)
+PEERS = {
+    "qkdlib_numpy": ("qkdlib adjoint, NumPy", None),
+    "qkdlib_tensorflow": ("qkdlib adjoint, tf.function", None),
+    "tfq_pqc": ("TFQ PQC, Adjoint", None),
+    "tfq_symbols": ("TFQ, data symbols, Adjoint", None),
+    "pennylane_lightning": ("PennyLane lightning.qubit, adjoint", "pennylane"),
+    "pennylane_jax": ("PennyLane default.qubit, JAX jit + vmap", "pennylane"),
+    "tensorcircuit_jax": ("TensorCircuit-NG, JAX jit + vmap", "tensorcircuit"),
+    "mindquantum_vector": ("MindQuantum mqvector", "mindquantum"),
+}
+KERAS = {
+    "keras_adjoint": ("Keras fit, engine adjoint", None),
+    "keras_tfq": ("Keras fit, engine tfq", None),
+}
+VARIANTS = {
+    "qkdlib_threads": ("qkdlib adjoint, NumPy, all cores", None),
+    "qkdlib_default": ("qkdlib adjoint, NumPy, light cone, all cores", None),
+}
+STATE_SIZES = ((7, 2), (10, 4))
+KERAS_SIZES = ((2, 2), (4, 2), (7, 2), (10, 4))
+RETRAIN_SIZES = ((4, 3), (7, 3))
+OURS = "qkdlib_numpy"
+COMMAND_LIMIT = 300  # seconds that one command may take before its library is given up
+TOLERANCE = 2e-4  # relative difference of gradients; all of them compute in single precision
+
+
+def main():
+    """Builds the environments, measures, writes the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--quick", action="store_true", help="small circuits and few rounds")
+    parser.add_argument("--only", nargs="*", help="peers to run, by module name")
+    options = parser.parse_args()
+    every = {**PEERS, **KERAS, **VARIANTS}
+    chosen = [p for p in every if not options.only or p in options.only]
+    sizes = problems.SIZES[:3] if options.quick else problems.SIZES
+    results = {"machine": machine(), "batch": problems.BATCH, "rows": []}
+    workers = {}
+    for peer in chosen:
+        workers[peer] = Worker(peer, every[peer][1], cores=peer in VARIANTS)
+        results.setdefault("versions", {})[peer] = workers[peer].hello()
+    try:
+        peers = [p for p in chosen if p in PEERS or p in VARIANTS]
+        for size in sizes:
+            results["rows"] += measure(workers, peers, size, "angles", options.quick)
+        for size in STATE_SIZES[: 1 if options.quick else None]:
+            results["rows"] += measure(workers, peers, size, "states", options.quick)
+        for size in KERAS_SIZES[: 1 if options.quick else None]:
+            keras = [p for p in chosen if p in KERAS]
+            results["rows"] += measure(workers, keras, size, "angles", options.quick)
+        for size in RETRAIN_SIZES:
+            for peer in [p for p in chosen if p in PEERS]:
+                answer = workers[peer].ask(
+                    do="retrain", n_qubits=size[0], n_layers=size[1], iterations=50
+                )
+                results["rows"].append(row(peer, size, "retrain", answer))
+    finally:
+        for worker in workers.values():
+            worker.stop()
+    (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    text = table(results, every)
+    (HERE / "results.md").write_text(text)
+    print(text)
+
+
+def row(peer, size, task, answer):
+    """A line of the results."""
+    return {"peer": peer, "n_qubits": size[0], "n_layers": size[1], "task": task, **answer}
+
+
+def measure(workers, peers, size, inputs, quick):
+    """First step and agreement of every library, then rounds of timed steps."""
+    rows, ready, reference = {}, [], None
+    for peer in peers:
+        answer = workers[peer].ask(
+            do="setup", n_qubits=size[0], n_layers=size[1], inputs=inputs
+        )
+        gradient = answer.pop("gradient", None)
+        if gradient is not None:
+            if reference is None:
+                reference = (answer["loss"], gradient)
+            answer["disagreement"] = disagreement(reference, (answer["loss"], gradient))
+            if answer["disagreement"] > TOLERANCE:
+                answer["error"] = f"disagrees by {answer['disagreement']:.1e}"
+        rows[peer] = row(peer, size, "keras" if peer in KERAS else inputs, answer)
+        if "error" not in answer:
+            ready.append(peer)
+    seconds = {peer: [] for peer in ready}
+    for _ in range(3 if quick else 7):
+        for peer in ready:
+            spent = sum(seconds[peer])
+            if spent > 40 and len(seconds[peer]) >= 3:
+                continue  # enough of a slow one
+            answer = workers[peer].ask(do="time", repeats=repeats(rows[peer], seconds[peer]))
+            seconds[peer] += answer.get("seconds", [])
+            if "error" in answer:
+                rows[peer]["error"] = answer["error"]
+    for peer in ready:
+        if seconds[peer]:
+            rows[peer]["median_ms"] = 1e3 * statistics.median(seconds[peer])
+            rows[peer]["minimum_ms"] = 1e3 * min(seconds[peer])
+            rows[peer]["steps"] = len(seconds[peer])
+        rows[peer] |= workers[peer].ask(do="memory")
+    for peer in peers:
+        found = rows[peer]
+        value = f"{found['median_ms']:.3f} ms" if "median_ms" in found else found.get("error")
+        print(f"{size} {found['task']:7} {peer:20} {value}", flush=True)
+    return list(rows.values())
+
+
+def repeats(first, seconds):
+    """Steps in one round: about a third of a second, at most 50."""
+    if first["task"] == "keras":
+        return 1  # a call of fit, which is many steps
+    if not seconds:
+        return 3 if first["first_seconds"] < 2 else 1
+    return max(1, min(50, int(0.3 / statistics.median(seconds))))
+
+
+def disagreement(reference, found):
+    """Largest difference of loss and gradient, relative to their size."""
+    size = max(abs(g) for g in reference[1])
+    worst = max(abs(a - b) for a, b in zip(reference[1], found[1], strict=True)) / size
+    return max(worst, abs(reference[0] - found[0]) / abs(reference[0]))
+
+
+class Worker:
+    """A library's process; every failure becomes an answer with "error"."""
+
+    def __init__(self, peer, environment, cores):
+        self.peer, self.process, self.error, self._buffer = peer, None, None, b""
+        python = sys.executable
+        if environment is not None:
+            python, self.error = ensure_environment(environment)
+        if self.error:
+            return
+        allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
+        used = allowed if cores else allowed[-1:]
+        threads = str(len(used))
+        settings = dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"), threads)
+        settings |= {"TF_NUM_INTEROP_THREADS": threads, "JAX_PLATFORMS": "cpu"}
+        logs = HERE / ".envs" / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        self.log = (logs / f"{peer}.txt").open("w")
+        self.process = subprocess.Popen(
+            [str(python), "worker.py", peer, ",".join(map(str, used))],
+            cwd=HERE,
+            env={**os.environ, **settings, "PYTHONPATH": str(HERE)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+        )
+
+    def hello(self):
+        return self.ask(do="hello")
+
+    def ask(self, **command):
+        if self.error:
+            return {"error": self.error}
+        try:
+            self.process.stdin.write(json.dumps(command).encode() + b"\n")
+            self.process.stdin.flush()
+            return json.loads(self._line())
+        except (OSError, ValueError, TimeoutError) as error:
+            self.stop()
+            code = self.process.returncode
+            self.error = str(error) if isinstance(error, TimeoutError) else f"ended (code {code})"
+            return {"error": self.error}
+
+    def _line(self):
+        deadline = time.monotonic() + COMMAND_LIMIT
+        while b"\n" not in self._buffer:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
+                raise TimeoutError(f"took more than {COMMAND_LIMIT} s")
+            data = os.read(self.process.stdout.fileno(), 1 << 20)
+            if not data:
+                raise OSError("ended")
+            self._buffer += data
+        line, self._buffer = self._buffer.split(b"\n", 1)
+        return line
+
+    def stop(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def ensure_environment(name):
+    """(python, error) of benchmarks/.envs/NAME, made with pip if it is not there."""
+    folder = HERE / ".envs" / name
+    python = folder / "bin" / "python"
+    stamp = folder / ".complete"
+    wanted = "\n".join(ENVIRONMENTS[name])
+    if stamp.exists() and stamp.read_text() == wanted:
+        return python, None
+    print(f"installing {', '.join(ENVIRONMENTS[name])} in benchmarks/.envs/{name}", flush=True)
+    base = getattr(sys, "_base_executable", sys.executable)
+    commands = (
+        [base, "-m", "venv", "--clear", str(folder)],
+        [str(python), "-m", "pip", "install", "--quiet", *ENVIRONMENTS[name]],
+    )
+    for command in commands:
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            lines = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()
+            return python, f"not installed: {lines[-1][:150]}"
+    stamp.write_text(wanted)
+    return python, None
+
+
+def machine():
+    """What the times were taken on, in words that fit any machine."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text().splitlines()
+        name = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), name)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "cpu": name,
+        "cores": cores,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
+
+
+def table(results, names):
+    """The results as Markdown."""
+    host = results["machine"]
+    lines = [
+        "# The engines and their peers",
+        "",
+        f"{host['cpu']}, {host['cores']} cores, {host['system']}, Python {host['python']}. "
+        f"Batch {results['batch']}, single precision, one core except where a row says otherwise. "
+        "A step is a loss and its gradient by all weights; times are medians in milliseconds; in "
+        "brackets, how many times as long as qkdlib's NumPy path.",
+        "",
+    ]
+    lines += _section(results, names, "angles", "A step, samples as angles", "median_ms", "{:.3g}")
+    lines += _section(
+        results, names, "angles", "First step in seconds: circuit built, compiled, run once",
+        "first_seconds", "{:.2g}",
+    )
+    lines += _section(
+        results, names, "angles", "Peak memory of the process in MB, sizes run in this order",
+        "peak_mb", "{:.0f}", ratio=False,
+    )
+    lines += _section(results, names, "states", "A step, samples as raw states", "median_ms", "{:.3g}")
+    lines += _section(
+        results, names, "keras", "A step inside Keras `fit`", "median_ms", "{:.3g}", "keras_adjoint"
+    )
+    lines += _section(
+        results, names, "retrain",
+        "From \"depth changed\" to \"retrained, 50 iterations\", in seconds", "seconds", "{:.2g}",
+    )
+    versions = {names[p][0]: v.get("version", v.get("error")) for p, v in results["versions"].items()}
+    lines += ["## Versions", ""] + [f"- {name}: {version}" for name, version in versions.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _section(results, names, task, title, key, form, base=OURS, ratio=True):
+    rows = [r for r in results["rows"] if r["task"] == task]
+    sizes = list(dict.fromkeys((r["n_qubits"], r["n_layers"]) for r in rows))
+    found = {(r["peer"], r["n_qubits"], r["n_layers"]): r for r in rows}
+    if not rows:
+        return []
+    lines = [f"## {title}", "", "| qubits, layers | " + " | ".join(f"{n}, {k}" for n, k in sizes)]
+    lines[-1] += " |"
+    lines.append("| --- |" + " ---: |" * len(sizes))
+    for peer in dict.fromkeys(r["peer"] for r in rows):
+        cells = []
+        for size in sizes:
+            entry, ours = found.get((peer, *size), {}), found.get((base, *size), {})
+            if key in entry and "error" not in entry:
+                cell = form.format(entry[key])
+                if ratio and peer != base and key in ours:
+                    cell += f" ({entry[key] / ours[key]:.3g})"
+            else:
+                cell = entry.get("error", "not run")
+            cells.append(cell)
+        lines.append(f"| {names[peer][0]} | " + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
+if __name__ == "__main__":
+    main()
