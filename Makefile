@@ -20,11 +20,11 @@ book: $(STAMP) ## execute the chapters and write the book; prints where its firs
 
 test: $(STAMP) ## execute every chapter once, build the pages, run all tests
 	@$(PY) tools/book.py build
-	@$(PY) -m ruff check qkdlib tests tools benchmarks
+	@$(PY) -m ruff check .
 	@$(PY) -m pytest tests
 
 check: $(STAMP) ## the two-minute subset for while you work: lint and tests without chapters and pages
-	@$(PY) -m ruff check qkdlib tests tools benchmarks
+	@$(PY) -m ruff check .
 	@$(PY) -m pytest tests -m "not browser and not slow"
 
 lab: $(STAMP) ## open JupyterLab on the chapters

@@ -230,8 +230,8 @@ def test_progress_bar_reports_loss_and_accuracy(capsys):
 
 
 def test_progress_bar_escapes_its_label_in_html():
-    from qkdlib.models.progress import _Bar
+    from qkdlib.progress import Picture
 
-    page = _Bar("a <b>", 1, 2, "loss < 1")._repr_html_()
+    page = Picture("a <b>", 1, 2, "loss < 1")._repr_html_()
     assert "<b>" not in page
     assert 'value="1" max="2"' in page
