@@ -25,6 +25,7 @@ test: $(STAMP) ## execute every chapter once, build the pages, run all tests
 
 check: $(STAMP) ## the two-minute subset for while you work: lint and tests without chapters and pages
 	@$(PY) -m ruff check .
+	@$(PY) tools/book.py check
 	@$(PY) -m pytest tests -m "not browser and not slow"
 
 lab: $(STAMP) ## open JupyterLab on the chapters
