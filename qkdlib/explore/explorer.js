@@ -700,7 +700,9 @@ function buildLive(ui, model, id) {
 function render({ model, el }) {
   const spec = model.get("spec");
   const id = `qkd-${++explorers}-${Math.random().toString(36).slice(2, 7)}`;
-  const root = h("section", { class: "qkd-explorer", "aria-labelledby": id + "-title" });
+  // Keys belong to the controls here; JupyterLab would move between cells with them.
+  const keep = (event) => { if (!event.ctrlKey && !event.metaKey) event.stopPropagation(); };
+  const root = h("section", { class: "qkd-explorer", "aria-labelledby": id + "-title", onkeydown: keep });
   const note = h("p", { class: "qkd-note" });
   const news = h("p", { class: "qkd-unseen", "aria-live": "polite" });
   let live = null, words = "", newsTimer = 0;
