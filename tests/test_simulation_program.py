@@ -364,7 +364,7 @@ def test_what_does_not_fit_is_computed_again(monkeypatch):
     w, x = random_inputs(weights, data, 40)
     program = Program(circuit, weights, data, [cirq.Z(qubits[0])], qubits=qubits)
     kept = program.value_and_grad(w, x)
-    monkeypatch.setattr("qkdlib.simulation.program.KEEP_BYTES", 0)
+    monkeypatch.setattr("qkdlib.simulation.run.KEEP_BYTES", 0)
     again = program.value_and_grad(w, x)
     np.testing.assert_array_equal(kept[0], again[0])
     np.testing.assert_array_equal(kept[1].weights, again[1].weights)
