@@ -286,6 +286,14 @@ def test_unnormalised_states_need_an_explicit_word():
     assert values == pytest.approx(4 * np.cos(0.3))
 
 
+def test_an_empty_batch_has_empty_results():
+    values, gradients = program().value_and_grad([0.3], np.zeros((0, 1)))
+    assert values.shape == (0, 1)
+    assert gradients.data.shape == (0, 1)
+    np.testing.assert_array_equal(gradients.weights, [0])
+    assert program().output_states([0.3], np.zeros((0, 1))).shape == (0, 4)
+
+
 def test_wrong_cotangents_are_named():
     with pytest.raises(ValueError, match=r"cotangent must have shape \[1, 1\], got \(2, 1\)"):
         program().value_and_grad([1.0], [[0.1]], cotangent=np.ones((2, 1)))

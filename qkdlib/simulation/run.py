@@ -116,7 +116,8 @@ class Run:
 
     def values(self):
         """Expectation values, float32 [batch, n_observables]."""
-        rows = self._values.transpose(0, 2, 1).reshape(self.n_chunks * N_LANES, -1)
+        shape = (self.n_chunks * N_LANES, len(self.plan.tables.terms))
+        rows = self._values.transpose(0, 2, 1).reshape(shape)
         return rows[: self.batch] @ self.plan.coefficients
 
     def outputs(self):
