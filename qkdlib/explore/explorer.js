@@ -348,7 +348,7 @@ function buildHeat(panel, host, ui) {
     tip.style.right = flip ? bounds.width - left - j * size + 6 + "px" : "auto";
   });
   svg.addEventListener("pointerleave", () => { tip.hidden = true; });
-  const table = () => ({ head: [panel.y.label || "", ...panel.columns],
+  const table = () => ({ head: [panel.y.label || "Row", ...panel.columns],
     rows: panel.rows.map((name, i) => [name, ...values.slice(i * nColumns, (i + 1) * nColumns).map((v) => number(v))]) });
   return { draw, table };
 }
@@ -388,7 +388,7 @@ function buildBars(panel, host, ui) {
     const words = panel.series.map((one, i) => `${one.name} ` + panel.categories.map((c, j) => `${c} ${number(values[i * n + j])}`).join(", "));
     svg.setAttribute("aria-label", `${panel.y.label}: ${words.join("; ")}`);
   }
-  const table = () => ({ head: ["", ...panel.series.map((one) => one.name)],
+  const table = () => ({ head: ["Category", ...panel.series.map((one) => one.name)],
     rows: panel.categories.map((name, j) => [name, ...panel.series.map((_, i) => number(values[i * n + j]))]) });
   return { draw, table };
 }
