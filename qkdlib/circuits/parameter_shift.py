@@ -37,10 +37,13 @@ def shift_terms(circuit, symbol):
         A list of `ShiftTerm`: two per gate with a single frequency, in circuit order.
 
     Raises:
+        TypeError: `circuit` is no circuit.
         ValueError: The circuit has no such symbol, or it enters a gate other than through an exponent
             linear in it; the message names the gate and its qubits.
     """
-    symbol = str(symbol)
+    if not isinstance(circuit, cirq.AbstractCircuit):
+        raise TypeError(f"circuit must be a cirq.Circuit, got {type(circuit).__name__}")
+    circuit, symbol = circuit.unfreeze(), str(symbol)
     if symbol not in cirq.parameter_names(circuit):
         raise ValueError(
             f"symbol must be one of {sorted(cirq.parameter_names(circuit))}, got {symbol!r}"
@@ -70,16 +73,43 @@ def shift_rule(frequencies):
         f(t) = a_0 + sum_k a_k cos(w_k t) + b_k sin(w_k t).
 
     Raises:
-        ValueError: No frequencies, or one that is not positive and finite, or two that are equal.
+        TypeError: The frequencies are not numbers.
+        ValueError: No frequencies, or one that is not positive and finite, or two that are equal or
+            too close to tell apart.
     """
-    omega = np.sort(np.asarray(frequencies, float))
-    if not omega.size or not np.isfinite(omega).all() or omega[0] <= 0 or (np.diff(omega) == 0).any():
-        raise ValueError(f"frequencies must be positive, finite and distinct, got {frequencies!r}")
-    # Odd multiples of pi / (2 R w_min) keep the sine matrix far from singular.
-    shifts = (2 * np.arange(1, omega.size + 1) - 1) * np.pi / (2 * omega.size * omega[0])
-    coefficients = np.linalg.solve(2 * np.sin(np.outer(omega, shifts)), omega)
-    pairs = zip(coefficients, shifts, strict=True)
+    try:
+        omega = np.sort(np.array([*frequencies], float))
+    except (TypeError, ValueError):
+        raise TypeError(f"frequencies must be a list of numbers, got {frequencies!r}") from None
+    if omega.ndim != 1 or not omega.size or not np.isfinite(omega).all():
+        raise ValueError(f"frequencies must be a list of finite numbers, got {frequencies!r}")
+    if omega[0] <= 0 or (np.diff(omega) == 0).any():
+        raise ValueError(f"frequencies must be positive and distinct, got {frequencies!r}")
+    shifts, coefficients = _shifts_and_coefficients(omega)
+    pairs = zip(coefficients.tolist(), shifts.tolist(), strict=True)
     return [(sign * c, sign * s) for c, s in pairs for sign in (1.0, -1.0)]
+
+
+def _shifts_and_coefficients(omega):
+    """R shifts and their coefficients; the smaller the sum of |coefficients|, the less shots cost."""
+    # By Bernstein's inequality 2 sum |c| is at least the largest frequency. For multiples of one
+    # frequency these shifts reach that bound; for others they can make the matrix singular.
+    equidistant = (2 * np.arange(1, omega.size + 1) - 1) * np.pi / (2 * omega.size * omega[0])
+    best = None
+    for scale in (1.0, *np.linspace(0.03, 1.97, 98)):
+        shifts = scale * equidistant
+        sines = 2 * np.sin(np.outer(omega, shifts))
+        if np.linalg.cond(sines) > 1e8:
+            continue
+        coefficients = np.linalg.solve(sines, omega)
+        cost = 2 * np.abs(coefficients).sum()
+        if best is None or cost < best[0]:
+            best = cost, shifts, coefficients
+        if cost < omega[-1] * (1 + 1e-9):
+            break
+    if best is None:
+        raise ValueError(f"frequencies are too close to each other for a shift rule: {list(omega)}")
+    return best[1:]
 
 
 def parameter_shift_gradient(circuit, symbols, values, expectation):
@@ -111,47 +141,52 @@ def _gate(op):
     while isinstance(gate, cirq.ControlledGate):
         gate, controlled = gate.sub_gate, True
     if not isinstance(gate, (cirq.EigenGate, cirq.PhasedXPowGate)):
-        raise ValueError(f"no shift rule for the gate {op.gate} on {op.qubits}")
+        raise ValueError(f"no shift rule for the gate {op.gate or op} on {op.qubits}")
     return gate, controlled
 
 
 def _slope(op, symbol):
     """Derivative of the gate's exponent with respect to the symbol; it must be a constant."""
     gate, _ = _gate(op)
-    if isinstance(gate, cirq.PhasedXPowGate) and cirq.is_parameterized(gate.phase_exponent):
-        raise ValueError(f"no shift rule for the phase exponent of the gate {op.gate} on {op.qubits}")
+    if symbol in cirq.parameter_names(_with_exponent(gate, 0)):
+        raise ValueError(
+            f"no shift rule for {symbol!r} in the gate {op.gate} on {op.qubits}: "
+            "it enters otherwise than through the exponent"
+        )
     slope = sympy.diff(gate.exponent, sympy.Symbol(symbol))
     if slope.free_symbols:
-        raise ValueError(f"the exponent of {op.gate} on {op.qubits} must be linear in {symbol!r}")
+        raise ValueError(
+            f"the exponent of the gate {op.gate} on {op.qubits} must be a number times {symbol!r} "
+            f"plus terms without it, got {gate.exponent}"
+        )
     return float(slope)
 
 
 def _frequencies(op):
     gate, controlled = _gate(op)
-    if isinstance(gate, cirq.PhasedXPowGate):
-        levels = [gate.global_shift, 1 + gate.global_shift]
-    else:
-        # Where a gate is controlled its own global phase counts: it is a phase of the control.
-        levels = gate._eigen_shifts()
+    levels = [0.0, 1.0] if isinstance(gate, cirq.PhasedXPowGate) else gate._eigen_shifts()
     if controlled:
-        levels = [0.0, *levels]
+        # The gate's own global phase becomes a phase of the control, and the idle branch a level:
+        # a rotation's -1/2 and 1/2 get 0 between them, a phase gate's 0 and 1 nothing new.
+        levels = [0.0, *(level + gate.global_shift for level in levels)]
     gaps = {round(abs(a - b), 12) for a in levels for b in levels} - {0.0}
     return np.pi * np.array(sorted(gaps))
 
 
+def _with_exponent(gate, exponent):
+    if isinstance(gate, cirq.PhasedXPowGate):
+        return cirq.PhasedXPowGate(
+            phase_exponent=gate.phase_exponent, exponent=exponent, global_shift=gate.global_shift
+        )
+    return gate._with_exponent(exponent)
+
+
 def _with_shifted_exponent(op, shift):
     gate, _ = _gate(op)
-    if isinstance(gate, cirq.PhasedXPowGate):
-        moved = cirq.PhasedXPowGate(
-            phase_exponent=gate.phase_exponent,
-            exponent=gate.exponent + shift,
-            global_shift=gate.global_shift,
-        )
-    else:
-        moved = gate._with_exponent(gate.exponent + shift)
+    moved = _with_exponent(gate, gate.exponent + shift)
     wrapper = op.gate
     if isinstance(wrapper, cirq.ControlledGate):
         moved = cirq.ControlledGate(
             moved, control_values=wrapper.control_values, control_qid_shape=wrapper.control_qid_shape
         )
-    return moved.on(*op.qubits)
+    return moved.on(*op.qubits).with_tags(*op.tags)
