@@ -309,7 +309,9 @@ def test_a_circuit_is_laid_out_with_roles():
 def test_circuits_follow_their_control():
     qubit = cirq.LineQubit(0)
     panel = Circuits(lambda n_layers: cirq.Circuit([cirq.X(qubit)] * n_layers), over="n_layers")
-    assert [len(cell["columns"]) for cell in panel.pack((TEMPERATURE, DEPTH))["cells"]] == [1, 2]
+    packed = panel.pack((TEMPERATURE, DEPTH))
+    assert packed["columns"] == [[["muted", [0], ["X"]]]]  # stored once
+    assert [cell["columns"] for cell in packed["cells"]] == [[0], [0, 0]]
 
 
 # ---- live training ----

@@ -118,8 +118,10 @@ function buildCurves(panel, host, ui) {
   const svg = s("svg", { role: "img", class: "qkd-plot" });
   const legend = h("div");
   const tip = h("div", { class: "qkd-tip", hidden: true });
-  const axes = s("g"), content = s("g"), cross = s("line", { class: "qkd-cross", visibility: "hidden" });
-  svg.append(axes, content, cross);
+  const axes = s("g"), content = s("g"), labels = s("g"), cross = s("line", { class: "qkd-cross", visibility: "hidden" });
+  const clip = ui.id("clip"), hole = s("rect");
+  fill(content, { "clip-path": `url(#${clip})` }, []);
+  svg.append(s("clipPath", { id: clip }, hole), axes, content, labels, cross);
   host.append(legend, h("div", { class: "qkd-stage" }, svg, tip));
   const lines = panel.series.every((one) => one.style !== "points");
   let frame = null, key = "", shown = [];
@@ -147,21 +149,25 @@ function buildCurves(panel, host, ui) {
   }
 
   function layout() {
-    const width = Math.max(240, ui.width(host)), height = clamp(width * 0.55, 210, 330);
+    const width = Math.max(240, ui.width(host));
+    const height = panel.square ? Math.min(width, 420) + 25 : clamp(width * 0.55, 210, 330);
     const x = ranged(panel.x, "x"), y = ranged(panel.y, "y");
     const direct = lines && width >= 430 && shown.length > 1;
     const next = [width, direct, x.range, y.range, direct && shown.map((one) => one.name)].join();
     if (next === key) return;
     key = next;
-    const right = direct ? clamp(Math.max(...shown.map((one) => textWidth(one.name))) + 14, 30, width * 0.3) : 14;
+    let right = direct ? clamp(Math.max(...shown.map((one) => textWidth(one.name))) + 14, 30, width * 0.3) : 14;
     const yTicks = (axis, from, to) => scale(axis, from, to, Math.floor(height / 52));
     const left = Math.max(...yTicks(y, 0, 1).ticks.map((t) => textWidth(t.text))) + 14;
+    if (panel.square) right = Math.max(right, width - left - (height - 70));
     const box = { left, right: width - right, top: 28, bottom: height - 42, width, height };
     const sx = scale(x, box.left, box.right, Math.floor((box.right - box.left) / 75));
     const sy = yTicks(y, box.bottom, box.top);
     frame = { ...box, sx, sy, direct };
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     svg.setAttribute("height", height);
+    // A little more than the axes enclose, so that the dots at the edge are whole.
+    fill(hole, { x: box.left - 6, y: box.top - 8, width: box.right - box.left + 12, height: box.bottom - box.top + 14 }, []);
     axes.replaceChildren(
       ...sy.ticks.map((t) => s("line", { class: "qkd-grid", x1: box.left, x2: box.right, y1: sy(t.v), y2: sy(t.v) })),
       ...sy.ticks.map((t) => s("text", { class: "qkd-tick", x: box.left - 8, y: sy(t.v) + 4, "text-anchor": "end" }, t.text)),
@@ -226,8 +232,8 @@ function buildCurves(panel, host, ui) {
       if (one.style !== "line" || one.y.length === 1) group.append(...dots(one).filter(Boolean));
       nodes.push(group);
     });
-    if (frame.direct) nodes.push(...endLabels());
     content.replaceChildren(...nodes);
+    labels.replaceChildren(...(frame.direct ? endLabels() : []));
     legend.replaceChildren(...(frame.direct || shown.length < 2 ? [] : [legendOf(shown)]));
     const ends = shown.filter((one) => one.style !== "points").map((one) => {
       const y = one.y.filter(exists);
@@ -455,7 +461,8 @@ function buildCircuit(panel, host) {
     return Object.entries(counts);
   }
   function draw(cell) {
-    circuit = panel.cells.length > 1 ? panel.cells[cell] : panel.cells[0];
+    const { wires: count, columns } = panel.cells.length > 1 ? panel.cells[cell] : panel.cells[0];
+    circuit = { wires: count, columns: columns.map((c) => panel.columns[c]) };
     const step = 36, wire = 36, left = 34, size = 27;
     const width = left + circuit.columns.length * step + 10, height = circuit.wires * wire;
     const y = (i) => (i + 0.5) * wire;
@@ -710,6 +717,7 @@ function render({ model, el }) {
   const curves = spec.panels.filter((panel) => panel.kind === "curves");
   const ui = {
     controls: spec.controls,
+    id: (name) => `${id}-${name}-${++explorers}`,
     firstCurves: curves[0],
     curveNames: new Set(curves.flatMap((panel) => panel.series.map((one) => one.name))),
     width: (host) => Math.floor(host.clientWidth) || 600,

@@ -205,6 +205,7 @@ class Curves:
         x_log, y_log: Logarithmic axes.
         x_range, y_range: (low, high); by default what the whole grid needs.
         marker: Name of a slider whose value is a place on the x axis, marked there by a line.
+        square: Axes of equal length, for a plane whose two directions mean the same.
         over: Names of the controls that the panel depends on; by default all.
         half: Whether the panel takes half the width where there is room for two.
     """
@@ -218,6 +219,7 @@ class Curves:
     x_range: tuple[float, float] | None = None
     y_range: tuple[float, float] | None = None
     marker: str | None = None
+    square: bool = False
     over: Sequence[str] | None = None
     half: bool = False
 
@@ -246,7 +248,7 @@ class Curves:
             marker = controls.index(slider)
         return _head("curves", self, positions) | {
             "x": x_axis,
-            "y": y_axis, "marker": marker, "series": packed,
+            "y": y_axis, "marker": marker, "square": bool(self.square), "series": packed,
         }  # fmt: skip
 
     def _pack_curve(self, curve, role, controls):
@@ -263,14 +265,17 @@ class Curves:
             "name": str(curve.name), "role": role, "style": curve.style,
             "dashed": bool(curve.dashed), "points": points,
         }  # fmt: skip
-        drawn = []
+        drawn, exact = [], 2 if curve.style == "points" else 3
         for key in ("x", "y", "low", "high"):
             if getattr(curve, key) is not None:
                 series[key], cells = pack_array(
                     f"{key} of {label}", getattr(curve, key), controls, (points or None,), keep=keep,
-                    log=self.x_log if key == "x" else self.y_log, chars=3 if key in "xy" else 2,
+                    log=self.x_log if key == "x" else self.y_log, chars=exact if key in "xy" else 2,
                 )  # fmt: skip
                 drawn.append(cells)
+        if self.y_log and len(drawn) > 2:
+            # An interval may reach towards zero, which a logarithmic axis cannot show.
+            drawn[2:] = [np.clip(a, drawn[1].min() / 3, drawn[1].max() * 3) for a in drawn[2:]]
         return series, drawn[0], drawn[1:]
 
 
@@ -412,12 +417,18 @@ class Circuits:
         from qkdlib.explore.layout import layout_circuit
 
         chosen, positions = _select(self.over, controls)
-        cells = []
+        cells, known = [], {}
         for setting in settings(chosen):
             data = self.data_symbols
             data = data(**setting) if callable(data) else data
-            cells.append(layout_circuit(self.draw(**setting), data))
-        return _head("circuit", self, positions) | {"cells": cells}
+            circuit = layout_circuit(self.draw(**setting), data)
+            # Layers repeat, within a circuit and from one to the next: a column is stored once.
+            for column in circuit["columns"]:
+                known.setdefault(repr(column), (len(known), column))
+            circuit["columns"] = [known[repr(column)][0] for column in circuit["columns"]]
+            cells.append(circuit)
+        columns = [column for _, column in known.values()]
+        return _head("circuit", self, positions) | {"columns": columns, "cells": cells}
 
 
 @dataclass(frozen=True)

@@ -175,6 +175,8 @@ def _frame(y_axis, box):
 
 def _curves(panel, cell):
     height, box = 312, (56, 50, WIDTH - 8, 268)
+    if panel["square"]:
+        height, box = 460, (56, 50, 422, 416)
     sy, parts = _frame(panel["y"], box)
     parts.append(_legend(panel["series"], 36))
     sx, ticks = _scale(panel["x"], box[0], box[2])
@@ -291,7 +293,7 @@ def _bloch(panel, cell):
 
 def _circuit(panel, cell):
     circuit = panel["cells"][cell if len(panel["cells"]) > 1 else 0]
-    shown = circuit["columns"][:16]  # the page scrolls; a picture does not
+    shown = [panel["columns"][c] for c in circuit["columns"][:16]]  # the page scrolls, this does not
     right = 34 + 36 * len(shown)
     parts = [_text(right + 8, 20, "…")] if len(shown) < len(circuit["columns"]) else []
     for i in range(circuit["wires"]):

@@ -151,7 +151,8 @@ def check_bloch(panel, shown, cell) -> None:
 
 def check_circuit(panel, shown, cell) -> None:
     circuit = panel["cells"][cell if len(panel["cells"]) > 1 else 0]
-    labels = [label for column in circuit["columns"] for gate in column for label in gate[2]]
+    gates = [gate for c in circuit["columns"] for gate in panel["columns"][c]]
+    labels = [label for gate in gates for label in gate[2]]
     assert shown["gates"] == sum(label not in "@+" for label in labels)
     assert f"{len(circuit['columns'])} columns" in shown["label"][0]
 
