@@ -78,7 +78,7 @@ function linearTicks(low, high, wanted) {
 function logTicks(low, high, wanted) {
   const first = Math.ceil(Math.log10(low) - 1e-9), last = Math.floor(Math.log10(high) + 1e-9);
   const out = [];
-  if (last - first >= 1) {
+  if (last - first >= 2) {
     const every = Math.max(1, Math.ceil((last - first) / wanted));
     for (let e = first; e <= last; e += every) {
       out.push({ v: 10 ** e, text: e >= -2 && e <= 3 ? String(10 ** e) : "10" + superscript(e) });
@@ -86,12 +86,12 @@ function logTicks(low, high, wanted) {
     return out;
   }
   for (let e = first - 1; e <= last; e++) {
-    for (const m of [1, 2, 5]) {
+    for (const m of last - first && wanted < 4 ? [1] : [1, 2, 5]) {
       const v = m * 10 ** e;
       if (v >= low * 0.999 && v <= high * 1.001) out.push({ v, text: number(v) });
     }
   }
-  return out.length ? out : [{ v: low, text: number(low) }, { v: high, text: number(high) }];
+  return out.length > 1 ? out : [{ v: low, text: number(low) }, { v: high, text: number(high) }];
 }
 
 function scale(axis, from, to, wanted) {
@@ -571,8 +571,8 @@ function textOf(control, value) {
 // ---- readouts, numbers, live training ----
 
 function buildReadout(readout) {
-  const value = h("dd", { class: "qkd-number" }), small = h("dd", { class: "qkd-small" });
-  const node = h("div", { class: "qkd-readout", "data-readout": readout.label }, h("dt", {}, readout.label), value, small);
+  const value = h("div", { class: "qkd-number" }), small = h("div", { class: "qkd-small" });
+  const node = h("div", { class: "qkd-readout", "data-readout": readout.label }, h("div", { class: "qkd-name" }, readout.label), value, small);
   const text = (v) => (exists(v) ? withUnit(number(v, readout.decimals), readout.unit) : "–");
   function draw(cell, live) {
     const stored = at(readout.values, cell)[0];
@@ -751,7 +751,7 @@ function render({ model, el }) {
     h("p", { class: "qkd-title", id: id + "-title" }, spec.title),
     h("div", { class: "qkd-controls" }, ...widgets.map((widget) => widget.node)),
     training.node,
-    ...(readouts.length ? [h("dl", { class: "qkd-readouts" }, ...readouts.map((readout) => readout.node))] : []),
+    ...(readouts.length ? [h("div", { class: "qkd-readouts" }, ...readouts.map((readout) => readout.node))] : []),
     h("div", { class: "qkd-panels" }, ...panels.map((panel) => panel.figure)),
     note, numbers.node, news);
   el.replaceChildren(root);
