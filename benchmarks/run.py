@@ -69,28 +69,34 @@ def main():
     for peer in chosen:
         workers[peer] = Worker(peer, every[peer][1], cores=peer in VARIANTS)
         results.setdefault("versions", {})[peer] = workers[peer].hello()
+    peers = [p for p in chosen if p in PEERS or p in VARIANTS]
+    small, large = sizes[:4], sizes[4:]
+    # The large circuits last: a library that gives up there has then done everything else.
+    tasks = [(peers, size, "angles") for size in small]
+    tasks += [(peers, size, "states") for size in STATE_SIZES[: 1 if options.quick else None]]
+    keras = [p for p in chosen if p in KERAS]
+    tasks += [(keras, size, "angles") for size in KERAS_SIZES[: 1 if options.quick else None]]
+    tasks += [([p for p in chosen if p in PEERS], size, "retrain") for size in RETRAIN_SIZES]
+    tasks += [(peers, size, "angles") for size in large]
     try:
-        peers = [p for p in chosen if p in PEERS or p in VARIANTS]
-        for size in sizes:
-            results["rows"] += measure(workers, peers, size, "angles", options.quick)
-        for size in STATE_SIZES[: 1 if options.quick else None]:
-            results["rows"] += measure(workers, peers, size, "states", options.quick)
-        for size in KERAS_SIZES[: 1 if options.quick else None]:
-            keras = [p for p in chosen if p in KERAS]
-            results["rows"] += measure(workers, keras, size, "angles", options.quick)
-        for size in RETRAIN_SIZES:
-            for peer in [p for p in chosen if p in PEERS]:
-                answer = workers[peer].ask(
-                    do="retrain", n_qubits=size[0], n_layers=size[1], iterations=50
-                )
-                results["rows"].append(row(peer, size, "retrain", answer))
+        for who, size, task in tasks:
+            if task == "retrain":
+                results["rows"] += [retrain(workers[peer], size) for peer in who]
+            else:
+                results["rows"] += measure(workers, who, size, task, options.quick)
+            (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+            (HERE / "results.md").write_text(table(results, every))
     finally:
         for worker in workers.values():
             worker.stop()
-    (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    text = table(results, every)
-    (HERE / "results.md").write_text(text)
-    print(text)
+    print(table(results, every))
+
+
+def retrain(worker, size):
+    """From a changed depth to 50 iterations later."""
+    answer = worker.ask(do="retrain", n_qubits=size[0], n_layers=size[1], iterations=50)
+    print(f"{size} retrain {worker.peer:20} {answer}", flush=True)
+    return row(worker.peer, size, "retrain", answer)
 
 
 def row(peer, size, task, answer):
@@ -155,31 +161,37 @@ def disagreement(reference, found):
 
 
 class Worker:
-    """A library's process; every failure becomes an answer with "error"."""
+    """A library's process; every failure becomes an answer with "error".
+
+    A process that dies or takes too long is started again for the next command, except that what
+    took too long is not tried on a larger circuit.
+    """
 
     def __init__(self, peer, environment, cores):
         self.peer, self.process, self.error, self._buffer = peer, None, None, b""
-        python = sys.executable
+        self._too_slow = None
+        self._python = sys.executable
         if environment is not None:
-            python, self.error = ensure_environment(environment)
-        if self.error:
-            return
+            self._python, self.error = ensure_environment(environment)
         allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
-        used = allowed if cores else allowed[-1:]
-        threads = str(len(used))
+        self._cores = allowed if cores else allowed[-1:]
+
+    def _start(self):
+        threads = str(len(self._cores))
         settings = dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"), threads)
         settings |= {"TF_NUM_INTEROP_THREADS": threads, "JAX_PLATFORMS": "cpu"}
         logs = HERE / ".envs" / "logs"
         logs.mkdir(parents=True, exist_ok=True)
-        self.log = (logs / f"{peer}.txt").open("w")
-        self.process = subprocess.Popen(
-            [str(python), "worker.py", peer, ",".join(map(str, used))],
-            cwd=HERE,
-            env={**os.environ, **settings, "PYTHONPATH": str(HERE)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-        )
+        self._buffer = b""
+        with (logs / f"{self.peer}.txt").open("a") as log:
+            self.process = subprocess.Popen(
+                [str(self._python), "worker.py", self.peer, ",".join(map(str, self._cores))],
+                cwd=HERE,
+                env={**os.environ, **settings, "PYTHONPATH": str(HERE)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
 
     def hello(self):
         return self.ask(do="hello")
@@ -187,15 +199,23 @@ class Worker:
     def ask(self, **command):
         if self.error:
             return {"error": self.error}
+        size = command.get("n_qubits", 0), command.get("n_layers", 0)
+        if self._too_slow and size >= self._too_slow:
+            return {"error": f"not tried after {self._too_slow}"}
+        if self.process is None or self.process.poll() is not None:
+            self._start()
         try:
             self.process.stdin.write(json.dumps(command).encode() + b"\n")
             self.process.stdin.flush()
             return json.loads(self._line())
-        except (OSError, ValueError, TimeoutError) as error:
+        except TimeoutError as error:
             self.stop()
-            code = self.process.returncode
-            self.error = str(error) if isinstance(error, TimeoutError) else f"ended (code {code})"
-            return {"error": self.error}
+            if command["do"] == "setup":
+                self._too_slow = size
+            return {"error": str(error)}
+        except (OSError, ValueError):
+            self.stop()
+            return {"error": f"the process ended (code {self.process.returncode})"}
 
     def _line(self):
         deadline = time.monotonic() + COMMAND_LIMIT

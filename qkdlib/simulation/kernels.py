@@ -9,17 +9,21 @@ reads as code for one sample; every `load` and `store` moves a row, that is sixt
 `ops` of a `Tables` tuple, and the loops below interpret them. The columns of `ops`:
 
     KIND     what to do, one of the constants ROTATE ... PHASES
-    BIT_A    first bit        BIT_B    second bit (two-qubit kinds); for ROTATE_TWO the higher one
+    BIT_A    first bit        BIT_B    second bit (two-qubit kinds); for two rotations the higher one
     SLOT_A   where its coefficients start; a gate that depends on data has its own for each chunk,
     STEP_A   this many slots apart (0: shared by all samples); SLOT_B, STEP_B: of the second bit
     GRAD_A   row of its gradient, -1 for none; GRAD_B: of the second bit
-    MASK     bits that control the gate   VALUE    what they must be (or, for FLIP: see `flip`)
-    TABLE    which entry of `diagonals` or `generators`
+    MASK     bits that control the gate   VALUE    what they must be (for FLIP see `_flip`)
+    TABLE    which entry of `diagonals` or `generators`; for FLIP the bits that are flipped
 
 **One-qubit gates** in a row on one qubit fuse into a single unitary. Up to a global phase it is
 U = a - i (b X + c Y + d Z) with a unit quaternion (a, b, c, d): four coefficients in place of
 eight, and products of gates are products of quaternions. Two of them on different qubits are
 applied in one sweep over the state (ROTATE_TWO): half the memory traffic.
+
+**Real rotations.** A fused gate that all samples share is written U = Rz(alpha) Ry(beta) Rz(gamma).
+Ry is real, half the arithmetic of a quaternion; the Rz are diagonal and join the neighbouring CZ
+and the Rz of the other qubits in one table, which `prepare` makes anew for every set of weights.
 
 **Passes.** A state that outgrows the cache is worked on in blocks. A pass is a run of operations
 which touch at most `block` bits; `rows` lists the amplitudes of a block (relative to its base in
@@ -49,7 +53,8 @@ from qkdlib.simulation.vector import N_LANES, fill, load, store
 
 KIND, BIT_A, BIT_B, SLOT_A, STEP_A, GRAD_A, SLOT_B, STEP_B, GRAD_B, MASK, VALUE, TABLE = range(12)
 N_COLUMNS = 12
-ROTATE, ROTATE_TWO, CONTROLLED, PHASE, PAIR, FLIP, SIGNS, PHASES = range(8)
+ROTATE, ROTATE_TWO, REAL, REAL_TWO, CONTROLLED, PHASE, PAIR, FLIP, SIGNS, PHASES = range(10)
+GENERAL, TURNED_Y, PURE_Y = range(3)  # a block as quaternion, as Rz Ry Rz, as Ry
 PAIR_ROWS = 32  # a 4x4 complex matrix, row by row, real and imaginary parts
 
 
@@ -63,10 +68,15 @@ class Tables(NamedTuple):
     rows: np.ndarray  # int64 [n_passes, 2**m]
     bases: np.ndarray  # int64 [n_passes, 2**(n-m)]
     in_place: np.ndarray  # bool [n_passes]: the block is contiguous, nothing to gather
-    diagonals: np.ndarray  # float32 [n_diagonals, 2, 2**n]: real and imaginary parts
+    diagonals: np.ndarray  # float32 [n_constant, 2, 2**n]: real and imaginary parts
+    # Further diagonals are products of a constant one (or -1) and of turns about Z: the turns
+    # turn_first[j] ... turn_first[j+1]-1, each a bit, a block and 0 (its alpha) or 1 (its gamma).
+    turn_base: np.ndarray  # int64 [n_turned]
+    turn_first: np.ndarray  # int64 [n_turned + 1]
+    turns: np.ndarray  # int64 [n_turns, 3]
     # Fused one-qubit gates ("blocks"): elements first[k] ... first[k+1]-1 in order of time.
     block_first: np.ndarray  # int64 [n_blocks + 1]
-    block_slot: np.ndarray  # int64 [n_blocks, 3]: slot, step, gradient row or -1
+    block_slot: np.ndarray  # int64 [n_blocks, 4]: slot, step, gradient row or -1, form
     axis: np.ndarray  # float64 [n_elements, 3]: a rotation by scale * symbol + shift about an axis
     symbol: np.ndarray  # int64 [n_elements]: -1 none, then the weights, then the data
     affine: np.ndarray  # float64 [n_elements, 2]: scale, shift
@@ -248,6 +258,127 @@ def _rotate_two_back(
     _add(gradients, 3 * grad_b + 2, hz)
 
 
+@_inline
+def _turn_real(x, y, z, w, c, s):
+    """Ry on the pair of amplitudes (x + iy, z + iw), with the half angle's cosine and sine."""
+    return c * x - s * z, c * y - s * w, s * x + c * z, s * y + c * w
+
+
+@_inline
+def _half_angle(coefficients, slot, inverse):
+    c, s = load(coefficients, 4 * slot), load(coefficients, 4 * slot + 1)
+    if inverse:
+        s = -s
+    return c, s
+
+
+@_jit
+def _real(state, start, m, bit, coefficients, slot, inverse):
+    c, d = _half_angle(coefficients, slot, inverse)
+    s = 1 << bit
+    for j in range(start, start + (1 << m), 2 * s):
+        for r in range(j, j + s):
+            x, y = _amplitude(state, r)
+            z, w = _amplitude(state, r + s)
+            x, y, z, w = _turn_real(x, y, z, w, c, d)
+            _put(state, r, x, y)
+            _put(state, r + s, z, w)
+
+
+@_jit
+def _real_two(state, start, m, bit_a, bit_b, coefficients, slot_a, slot_b, inverse):
+    c, d = _half_angle(coefficients, slot_a, inverse)
+    e, f = _half_angle(coefficients, slot_b, inverse)
+    s, t = 1 << bit_a, 1 << bit_b
+    for i in range(start, start + (1 << m), 2 * t):
+        for j in range(i, i + t, 2 * s):
+            for r in range(j, j + s):
+                x0, y0 = _amplitude(state, r)
+                x1, y1 = _amplitude(state, r + s)
+                x2, y2 = _amplitude(state, r + t)
+                x3, y3 = _amplitude(state, r + s + t)
+                x0, y0, x1, y1 = _turn_real(x0, y0, x1, y1, c, d)
+                x2, y2, x3, y3 = _turn_real(x2, y2, x3, y3, c, d)
+                x0, y0, x2, y2 = _turn_real(x0, y0, x2, y2, e, f)
+                x1, y1, x3, y3 = _turn_real(x1, y1, x3, y3, e, f)
+                _put(state, r, x0, y0)
+                _put(state, r + s, x1, y1)
+                _put(state, r + t, x2, y2)
+                _put(state, r + s + t, x3, y3)
+
+
+@_jit
+def _real_back(psi, lam, start, m, bit, coefficients, slot, gradients, grad):
+    """Gradient of a real rotation's block, then its inverse on psi and lam."""
+    c, d = _half_angle(coefficients, slot, True)
+    gx, gy, gz = fill(np.float32(0)), fill(np.float32(0)), fill(np.float32(0))
+    s = 1 << bit
+    for j in range(start, start + (1 << m), 2 * s):
+        for r in range(j, j + s):
+            x, y = _amplitude(psi, r)
+            z, w = _amplitude(psi, r + s)
+            t, u = _amplitude(lam, r)
+            v, o = _amplitude(lam, r + s)
+            gx, gy, gz = _overlap(x, y, z, w, t, u, v, o, gx, gy, gz)
+            x, y, z, w = _turn_real(x, y, z, w, c, d)
+            t, u, v, o = _turn_real(t, u, v, o, c, d)
+            _put(psi, r, x, y)
+            _put(psi, r + s, z, w)
+            _put(lam, r, t, u)
+            _put(lam, r + s, v, o)
+    _add(gradients, 3 * grad, gx)
+    _add(gradients, 3 * grad + 1, gy)
+    _add(gradients, 3 * grad + 2, gz)
+
+
+@_jit
+def _real_two_back(
+    psi, lam, start, m, bit_a, bit_b, coefficients, slot_a, slot_b, gradients, grad_a, grad_b
+):
+    c, d = _half_angle(coefficients, slot_a, True)
+    e, f = _half_angle(coefficients, slot_b, True)
+    gx, gy, gz = fill(np.float32(0)), fill(np.float32(0)), fill(np.float32(0))
+    hx, hy, hz = fill(np.float32(0)), fill(np.float32(0)), fill(np.float32(0))
+    s, t = 1 << bit_a, 1 << bit_b
+    for i in range(start, start + (1 << m), 2 * t):
+        for j in range(i, i + t, 2 * s):
+            for r in range(j, j + s):
+                x0, y0 = _amplitude(psi, r)
+                x1, y1 = _amplitude(psi, r + s)
+                u0, v0 = _amplitude(lam, r)
+                u1, v1 = _amplitude(lam, r + s)
+                gx, gy, gz = _overlap(x0, y0, x1, y1, u0, v0, u1, v1, gx, gy, gz)
+                x0, y0, x1, y1 = _turn_real(x0, y0, x1, y1, c, d)
+                u0, v0, u1, v1 = _turn_real(u0, v0, u1, v1, c, d)
+                x2, y2 = _amplitude(psi, r + t)
+                x3, y3 = _amplitude(psi, r + s + t)
+                u2, v2 = _amplitude(lam, r + t)
+                u3, v3 = _amplitude(lam, r + s + t)
+                gx, gy, gz = _overlap(x2, y2, x3, y3, u2, v2, u3, v3, gx, gy, gz)
+                x2, y2, x3, y3 = _turn_real(x2, y2, x3, y3, c, d)
+                u2, v2, u3, v3 = _turn_real(u2, v2, u3, v3, c, d)
+                hx, hy, hz = _overlap(x0, y0, x2, y2, u0, v0, u2, v2, hx, hy, hz)
+                hx, hy, hz = _overlap(x1, y1, x3, y3, u1, v1, u3, v3, hx, hy, hz)
+                x0, y0, x2, y2 = _turn_real(x0, y0, x2, y2, e, f)
+                _put(psi, r, x0, y0)
+                _put(psi, r + t, x2, y2)
+                x1, y1, x3, y3 = _turn_real(x1, y1, x3, y3, e, f)
+                _put(psi, r + s, x1, y1)
+                _put(psi, r + s + t, x3, y3)
+                u0, v0, u2, v2 = _turn_real(u0, v0, u2, v2, e, f)
+                _put(lam, r, u0, v0)
+                _put(lam, r + t, u2, v2)
+                u1, v1, u3, v3 = _turn_real(u1, v1, u3, v3, e, f)
+                _put(lam, r + s, u1, v1)
+                _put(lam, r + s + t, u3, v3)
+    _add(gradients, 3 * grad_a, gx)
+    _add(gradients, 3 * grad_a + 1, gy)
+    _add(gradients, 3 * grad_a + 2, gz)
+    _add(gradients, 3 * grad_b, hx)
+    _add(gradients, 3 * grad_b + 1, hy)
+    _add(gradients, 3 * grad_b + 2, hz)
+
+
 @_jit
 def _controlled(state, start, m, bit, mask, value, coefficients, slot, inverse):
     a, b, c, d = _quaternion(coefficients, slot, inverse)
@@ -416,6 +547,11 @@ def _apply(
     elif kind == ROTATE_TWO:
         slot_b = ops[k, SLOT_B] + chunk * ops[k, STEP_B]
         _rotate_two(state, start, m, a, b, quaternions, slot, slot_b, inverse)
+    elif kind == REAL:
+        _real(state, start, m, a, quaternions, slot, inverse)
+    elif kind == REAL_TWO:
+        slot_b = ops[k, SLOT_B] + chunk * ops[k, STEP_B]
+        _real_two(state, start, m, a, b, quaternions, slot, slot_b, inverse)
     elif kind == CONTROLLED:
         _controlled(state, start, m, a, mask, value, quaternions, slot, inverse)
     elif kind == PHASE:
@@ -447,6 +583,15 @@ def _apply_back(
                 psi, lam, start, m, a, b, quaternions, slot, slot_b, gradients, grad, grad_b
             )
             return
+        if kind == REAL:
+            _real_back(psi, lam, start, m, a, quaternions, slot, gradients, grad)
+            return
+        if kind == REAL_TWO:
+            slot_b, grad_b = ops[k, SLOT_B] + chunk * ops[k, STEP_B], ops[k, GRAD_B]
+            _real_two_back(
+                psi, lam, start, m, a, b, quaternions, slot, slot_b, gradients, grad, grad_b
+            )
+            return
         if kind == CONTROLLED:
             _controlled_gradient(psi, lam, start, m, a, mask, value, gradients, grad)
         elif kind == PHASE:
@@ -461,8 +606,8 @@ def _apply_back(
 
 
 @_jit
-def _run(chunk, t, state, block, quaternions, matrices):
-    ops, passes, diagonals, m = t.ops, t.passes, t.diagonals, t.m
+def _run(chunk, t, state, block, quaternions, matrices, diagonals):
+    ops, passes, m = t.ops, t.passes, t.m
     for p in range(len(passes)):
         rows, in_place = t.rows[p], t.in_place[p]
         for i in range(t.bases.shape[1]):
@@ -481,8 +626,10 @@ def _run(chunk, t, state, block, quaternions, matrices):
 
 
 @_jit
-def _run_back(chunk, t, first_op, psi, lam, block, lam_block, quaternions, matrices, gradients):
-    ops, passes, diagonals, generators, m = t.ops, t.passes, t.diagonals, t.generators, t.m
+def _run_back(
+    chunk, t, first_op, psi, lam, block, lam_block, quaternions, matrices, diagonals, gradients
+):
+    ops, passes, generators, m = t.ops, t.passes, t.generators, t.m
     for p in range(len(passes) - 1, -1, -1):
         if passes[p, 1] <= first_op:
             break
@@ -673,8 +820,33 @@ def _prepare_chunk(t, chunk, weights, data, shared, quaternions, matrices):
 
 
 @_jit
-def prepare(t, weights, data, shared, quaternions, matrices):
-    """Coefficients of the gates that all samples share. Call before `forward`."""
+def _turned_diagonal(t, table, frames, work, diagonal):
+    """Product of a constant diagonal and of e^{-+ i angle/2} for every turn about Z."""
+    work[0] = 1
+    for bit in range(t.n):
+        angle = 0.0
+        for e in range(t.turn_first[table], t.turn_first[table + 1]):
+            if t.turns[e, 0] == bit:
+                angle += frames[t.turns[e, 1], t.turns[e, 2]]
+        size, factor = 1 << bit, np.complex64(np.exp(0.5j * angle))
+        for r in range(size):
+            work[size + r] = work[r] * factor
+            work[r] = work[r] * factor.conjugate()
+    base = t.turn_base[table]
+    for r in range(1 << t.n):
+        z = work[r]
+        if base >= 0:
+            z *= np.complex64(complex(t.diagonals[base, 0, r], t.diagonals[base, 1, r]))
+        diagonal[0, r] = z.real
+        diagonal[1, r] = z.imag
+
+
+@_jit
+def prepare(t, weights, data, shared, frames, quaternions, matrices, diagonals):
+    """Coefficients of the gates that all samples share. Call before `forward`.
+
+    `frames` [n_blocks, 2] gets alpha and gamma of the blocks that are written Rz Ry Rz.
+    """
     for e in range(len(t.symbol)):
         if t.symbol[e] < len(weights):
             half = 0.5 * _angle(t.symbol[e], t.affine[e], 0, weights, data)
@@ -683,10 +855,22 @@ def prepare(t, weights, data, shared, quaternions, matrices):
         if t.block_slot[k, 1] == 0:
             a, b, c, d = _block_quaternion(t, k, 0, weights, data, shared)
             row = 4 * t.block_slot[k, 0]
+            if t.block_slot[k, 3] == PURE_Y:
+                b = c
+            elif t.block_slot[k, 3] == TURNED_Y:
+                # U = [[e^{-i (alpha + gamma)/2} cos, ...], [e^{i (alpha - gamma)/2} sin, ...]]
+                both, difference = np.arctan2(d, a), np.arctan2(-b, c)
+                frames[k, 0], frames[k, 1] = both + difference, both - difference
+                a, b = np.hypot(a, d), np.hypot(b, c)
             quaternions[row, :] = a
             quaternions[row + 1, :] = b
             quaternions[row + 2, :] = c
             quaternions[row + 3, :] = d
+    n_constant = len(t.diagonals)
+    diagonals[:n_constant] = t.diagonals
+    work = np.empty(1 << t.n, np.complex64)
+    for j in range(len(t.turn_base)):
+        _turned_diagonal(t, j, frames, work, diagonals[n_constant + j])
     matrix = np.empty(16, np.complex128)
     for k in range(len(t.pair_slot)):
         if t.pair_slot[k, 1] == 0:
@@ -731,7 +915,7 @@ def _total(gradients, row):
 
 
 @_jit
-def chain(t, want_data, weights, data, shared, gradients, d_weights, d_data):
+def chain(t, want_data, weights, data, shared, frames, gradients, d_weights, d_data):
     """Sums the chunks' gradients [n_chunks, 3 * n_grads, 16] into those of weights and data."""
     for k in range(len(t.block_slot)):
         g = 3 * t.block_slot[k, 2]
@@ -743,6 +927,9 @@ def chain(t, want_data, weights, data, shared, gradients, d_weights, d_data):
                 _total(gradients, g + 1),
                 _total(gradients, g + 2),
             )
+            if t.block_slot[k, 3] == TURNED_Y:  # g was taken before the last turn about Z, by alpha
+                cos, sin = np.cos(frames[k, 0]), np.sin(frames[k, 0])
+                g0, g1 = cos * g0 - sin * g1, sin * g0 + cos * g1
             _chain_block(t, k, 0, weights, data, shared, g0, g1, g2, d_weights, d_data)
         elif want_data:
             for sample in range(len(data)):
@@ -770,7 +957,7 @@ def chain(t, want_data, weights, data, shared, gradients, d_weights, d_data):
 
 @_jit
 def _forward_chunk(
-    t, chunk, weights, data, states, shared, quaternions, matrices, state, block
+    t, chunk, weights, data, states, shared, quaternions, matrices, diagonals, state, block
 ):
     _prepare_chunk(t, chunk, weights, data, shared, quaternions, matrices)
     if states.shape[1] > 0:
@@ -778,13 +965,13 @@ def _forward_chunk(
     else:
         state[:] = 0
         state[0, :] = 1
-    _run(chunk, t, state, block, quaternions, matrices)
+    _run(chunk, t, state, block, quaternions, matrices, diagonals)
 
 
 @_jit
 def forward(
-    t, first, last, worker, keep, weights, data, states, shared, quaternions, matrices, psi,
-    blocks, values, outputs,
+    t, first, last, worker, keep, weights, data, states, shared, quaternions, matrices, diagonals,
+    psi, blocks, values, outputs,
 ):
     """Chunks first ... last - 1: expectation values of the terms and, if wanted, output states.
 
@@ -793,7 +980,7 @@ def forward(
     for chunk in range(first, last):
         state = psi[chunk] if keep else psi[worker]
         _forward_chunk(
-            t, chunk, weights, data, states, shared, quaternions, matrices, state,
+            t, chunk, weights, data, states, shared, quaternions, matrices, diagonals, state,
             blocks[worker, 0],
         )
         _expectations(state, t.n, t.terms, values[chunk])
@@ -804,7 +991,7 @@ def forward(
 @_jit
 def backward(
     t, first, last, worker, keep, first_op, weights, data, states, shared, quaternions, matrices,
-    psi, lams, blocks, factors, cotangents, gradients, d_states,
+    diagonals, psi, lams, blocks, factors, cotangents, gradients, d_states,
 ):
     """Chunks first ... last - 1: gradients of every operation and, if wanted, of the states.
 
@@ -816,7 +1003,7 @@ def backward(
         state = psi[chunk] if keep else psi[worker]
         if not keep:
             _forward_chunk(
-                t, chunk, weights, data, states, shared, quaternions, matrices, state,
+                t, chunk, weights, data, states, shared, quaternions, matrices, diagonals, state,
                 blocks[worker, 0],
             )
         if cotangents.shape[1] > 0:
@@ -826,7 +1013,7 @@ def backward(
         gradients[chunk] = 0
         _run_back(
             chunk, t, first_op, state, lam, blocks[worker, 0], blocks[worker, 1], quaternions,
-            matrices, gradients[chunk],
+            matrices, diagonals, gradients[chunk],
         )
         if d_states.shape[1] > 0:
             _store_states(d_states, chunk, lam)

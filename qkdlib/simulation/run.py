@@ -93,7 +93,10 @@ class Run:
         shape = (batch, 1 << t.n) if output else (0, 0)
         self._outputs = np.empty(shape, np.complex64)
         self._input_states = _NO_STATES if states is None else states
-        kernels.prepare(t, weights, data, self._shared, self._quaternions, self._matrices)
+        self._frames = np.empty((len(t.block_slot), 2))
+        self._diagonals = get("diagonals", (len(t.diagonals) + len(t.turn_base), 2, 1 << t.n))
+        tables = (self._quaternions, self._matrices, self._diagonals)
+        kernels.prepare(t, weights, data, self._shared, self._frames, *tables)
         self._forward()
 
     def _coefficients(self):
@@ -104,6 +107,7 @@ class Run:
             self._shared,
             self._quaternions,
             self._matrices,
+            self._diagonals,
             self._psi,
         )
 
@@ -169,7 +173,7 @@ class Run:
         self._spent = self._keep
         d_weights, d_data = np.zeros(len(self.weights)), np.zeros(self.data.shape)
         if first_op < len(t.ops):
-            inputs = (want_data, self.weights, self.data, self._shared)
+            inputs = (want_data, self.weights, self.data, self._shared, self._frames)
             kernels.chain(t, *inputs, gradients, d_weights, d_data)
         return Gradients(
             d_weights.astype(np.float32),

@@ -25,6 +25,9 @@ BLOCK_BITS = 11  # 2**11 amplitudes of psi and lam are 512 kB: they stay in the 
 _LOW_BITS = 3  # always in a block, so that what is gathered lies in runs of 8 amplitudes (1 kB)
 
 
+_TWICE = {k.ROTATE: k.ROTATE_TWO, k.REAL: k.REAL_TWO}
+
+
 @dataclass
 class Item:
     """Operations that the kernels do at once. bits: those that must lie in the block."""
@@ -50,10 +53,8 @@ def schedule(primitives, n, n_weights, terms, block_bits=BLOCK_BITS):
     Returns:
         A `Layout`, with the tables in `tables`.
     """
-    fuser = _Fuser(n, n_weights)
-    for primitive in primitives:
-        fuser.add(primitive)
-    return Layout(fuser.finish(), n, n_weights, terms, min(n, block_bits))
+    items = _Fuser(n, n_weights).fuse(primitives)
+    return Layout(items, n, n_weights, terms, min(n, block_bits))
 
 
 class _Fuser:
@@ -61,19 +62,44 @@ class _Fuser:
         self.n, self.n_weights = n, n_weights
         self.items = []
         self.runs = [[] for _ in range(n)]  # rotations not yet written, for each bit
-        self.diagonal, self.diagonal_bits = [], set()  # constant phases not yet written
+        # Phases not yet written: constants, and turns about Z of blocks.
+        self.diagonal, self.turns, self.diagonal_bits = [], [], set()
 
-    def add(self, primitive):
+    def fuse(self, primitives):
+        """All items, in order.
+
+        Rounds: one takes every primitive that can act before the rotations that wait, and puts the
+        others off together with all that follows on their bits; then the rotations are written.
+        A circuit comes out layer by layer, however its moments were packed.
+        """
+        waiting = [(primitive, *self._bits(primitive)) for primitive in primitives]
+        while waiting:
+            blocked, later = set(), []
+            for entry in waiting:
+                primitive, bits, touches, *_ = entry
+                alone = isinstance(primitive, Rotation) and not primitive.controls
+                if touches & blocked or not (alone or not any(self.runs[b] for b in touches)):
+                    later.append(entry)
+                    blocked |= touches
+                elif alone:
+                    self.runs[bits[0]].append(primitive)
+                else:
+                    self._add(*entry)
+            self._flush_runs()
+            waiting = later
+        self._flush_diagonal()
+        return self.items
+
+    def _bits(self, primitive):
+        """(target bits, all bits, mask of the controls, their values)."""
         controls = [(self.n - 1 - q, v) for q, v in primitive.controls]
         bits = tuple(self.n - 1 - q for q in primitive.qubits)
-        mask = sum(1 << b for b, _ in controls)
-        value = sum(v << b for b, v in controls)
         touches = frozenset(bits) | {b for b, _ in controls}
-        if isinstance(primitive, Rotation) and not controls:
-            self.runs[bits[0]].append(primitive)
-            return
+        return bits, touches, sum(1 << b for b, _ in controls), sum(v << b for b, v in controls)
+
+    def _add(self, primitive, bits, touches, mask, value):
+        """Writes an operation whose bits have no rotations waiting."""
         if isinstance(primitive, Phase):
-            self._flush(touches, diagonal=True)
             if primitive.angle.symbol < 0:
                 self.diagonal.append((mask, value, primitive.angle.shift))
                 self.diagonal_bits |= touches
@@ -82,7 +108,8 @@ class _Fuser:
                 none = frozenset()
                 self.items.append(Item(k.PHASE, (), none, touches, [element], mask, value))
             return
-        self._flush(touches, diagonal=False)
+        if self.diagonal_bits & touches:
+            self._flush_diagonal()
         if isinstance(primitive, Flip):
             of = sum(1 << b for b in bits)
             value |= 1 << bits[0] if len(bits) == 2 else 0
@@ -91,45 +118,53 @@ class _Fuser:
         kind = k.CONTROLLED if isinstance(primitive, Rotation) else k.PAIR
         self.items.append(Item(kind, bits, touches, touches, [primitive], mask, value))
 
-    def finish(self):
-        self._flush_diagonal()
-        for bit in range(self.n - 1, -1, -1):
-            self._flush_run(bit)
-        return self.items
+    def _flush_runs(self):
+        """Writes the rotations of all bits at once, so that their turns about Z share a table.
 
-    def _flush(self, touches, diagonal):
-        """Writes what must come before an operation on these bits."""
-        pending = {b for b in touches if self.runs[b]}
-        if self.diagonal_bits & (pending if diagonal else touches):
-            self._flush_diagonal()
-        for bit in sorted(pending, reverse=True):
-            self._flush_run(bit)
+        Rotations that data change and those that weights change stay apart: a fused block of
+        weights alone is shared by all samples.
+        """
+        split = [self._split(run) for run in self.runs]
+        self.runs = [[] for _ in range(self.n)]
+        for stage in range(max(map(len, split))):
+            blocks = {b: s[stage] for b, s in enumerate(split) if stage < len(s)}
+            real = {b: block for b, (block, has_data) in blocks.items() if not has_data}
+            for bit, block in real.items():
+                self._turn(bit, block, 1)
+            if self.diagonal_bits & set(blocks):
+                self._flush_diagonal()
+            for bit in sorted(blocks, reverse=True):
+                bits = frozenset((bit,))
+                kind = k.REAL if bit in real else k.ROTATE
+                self.items.append(Item(kind, (bit,), bits, bits, [blocks[bit][0]]))
+            for bit, block in real.items():
+                self._turn(bit, block, 0)
 
-    def _flush_run(self, bit):
-        """Rotations that data change and those that weights change stay apart: a fused block of
-        weights alone is shared by all samples."""
-        block, has_data = [], None
-        for rotation in self.runs[bit]:
+    def _split(self, run):
+        """A run as blocks [(rotations, whether data change them)]."""
+        blocks, block, has_data = [], [], None
+        for rotation in run:
             symbol = rotation.angle.symbol
             is_data = None if symbol < 0 else symbol >= self.n_weights
             if None not in (is_data, has_data) and is_data != has_data:
-                self._block(bit, block)
+                blocks.append((block, has_data))
                 block, has_data = [], None
             block.append(rotation)
             has_data = is_data if has_data is None else has_data
-        if block:
-            self._block(bit, block)
-        self.runs[bit] = []
+        return [*blocks, (block, has_data)] if block else blocks
 
-    def _block(self, bit, rotations):
-        bits = frozenset((bit,))
-        self.items.append(Item(k.ROTATE, (bit,), bits, bits, [rotations]))
+    def _turn(self, bit, block, which):
+        """Adds a block's Rz, by alpha (0) or gamma (1), to the open diagonal."""
+        if _form(block) == k.TURNED_Y:
+            self.turns.append((bit, block, which))
+            self.diagonal_bits.add(bit)
 
     def _flush_diagonal(self):
-        if self.diagonal:
+        if self.diagonal or self.turns:
             touches = frozenset(self.diagonal_bits)
-            self.items.append(Item(k.PHASES, (), frozenset(), touches, self.diagonal))
-            self.diagonal, self.diagonal_bits = [], set()
+            parts = [self.diagonal, self.turns]
+            self.items.append(Item(k.PHASES, (), frozenset(), touches, parts))
+        self.diagonal, self.turns, self.diagonal_bits = [], [], set()
 
 
 def _passes(items, n, m):
@@ -153,25 +188,19 @@ def _passes(items, n, m):
 
 def _pair_up(items):
     """Joins each one-qubit item to an earlier lonely one if nothing between them is in its way."""
-    result, lonely = [], None
+    result, lonely = [], {}
     for item in items:
-        if item.kind == k.ROTATE:
-            if lonely is not None:
-                first = result[lonely]
-                between = result[lonely:]
-                if not any(item.touches & other.touches for other in between):
-                    order = (first, item) if first.bits < item.bits else (item, first)
-                    both = first.touches | item.touches
-                    result[lonely] = Item(
-                        k.ROTATE_TWO,
-                        order[0].bits + order[1].bits,
-                        both,
-                        both,
-                        order[0].parts + order[1].parts,
-                    )
-                    lonely = None
+        if item.kind in _TWICE:
+            position = lonely.pop(item.kind, None)
+            if position is not None:
+                first = result[position]
+                if not any(item.touches & other.touches for other in result[position:]):
+                    low, high = (first, item) if first.bits < item.bits else (item, first)
+                    bits, parts = low.bits + high.bits, low.parts + high.parts
+                    both = frozenset(bits)
+                    result[position] = Item(_TWICE[item.kind], bits, both, both, parts)
                     continue
-            lonely = len(result)
+            lonely[item.kind] = len(result)
         result.append(item)
     return result
 
@@ -190,7 +219,8 @@ class Layout:
         self.n, self.m, self.n_weights = n, m, n_weights
         self._ops, self._passes, self._rows, self._bases, self._in_place = [], [], [], [], []
         self._diagonals, self._diagonal_index = [], {}
-        self._blocks, self._pairs = [], []  # (parts, is_data, gradient row)
+        self._turned, self._block_index = [], {}
+        self._blocks, self._pairs = [], []  # (parts, is_data, gradient row, form)
         self.n_gradients = 0
         self.first_weight = None
         inner, outer = np.arange(1 << m), np.arange(1 << (n - m))
@@ -216,10 +246,11 @@ class Layout:
         local = item.kind in (k.CONTROLLED, k.PAIR, k.FLIP)
         row[k.MASK] = self._to_local(item.mask) if local else item.mask
         row[k.VALUE] = self._to_local(item.value) if local else item.value
-        if item.kind in (k.ROTATE, k.ROTATE_TWO):
+        if item.kind in (*_TWICE, *_TWICE.values()):
             any_gradient = any(r.angle.symbol >= 0 for part in item.parts for r in part)
             columns = ((k.SLOT_A, k.STEP_A, k.GRAD_A), (k.SLOT_B, k.STEP_B, k.GRAD_B))
             for rotations, where in zip(item.parts, columns, strict=False):
+                self._block_index[id(rotations)] = len(self._blocks)
                 self._number(row, where, self._blocks, rotations, rotations, any_gradient)
         elif item.kind in (k.CONTROLLED, k.PHASE):
             where = (k.SLOT_A, k.STEP_A, k.GRAD_A)
@@ -235,8 +266,11 @@ class Layout:
         elif item.kind == k.FLIP:
             row[k.TABLE] = self._to_local(item.parts[0])
         else:
-            row[k.TABLE], real = self._diagonal(item.parts)
-            row[k.KIND] = k.SIGNS if real else k.PHASES
+            phases, turns = item.parts
+            table, real = self._diagonal(phases) if phases else (-1, True)
+            if turns:  # numbered at the end, when all blocks are
+                self._turned.append((len(self._ops), table, turns))
+            row[k.TABLE], row[k.KIND] = table, k.SIGNS if real and not turns else k.PHASES
         return row
 
     def _number(self, row, columns, family, content, rotations, gradient):
@@ -247,9 +281,11 @@ class Layout:
         if gradient:  # also for a constant half of a ROTATE_TWO, which computes both
             row[grad] = self.n_gradients
             self.n_gradients += 1
-        row[slot] = sum(1 for _, data, _ in family if data == is_data)
+        row[slot] = sum(1 for _, data, *_ in family if data == is_data)
         row[step] = int(is_data)  # the true step is known at the end, see `_finish`
-        family.append((content, is_data, row[grad] if any(s >= 0 for s in symbols) else -1))
+        has_gradient = any(s >= 0 for s in symbols)
+        form = _form(content) if row[k.KIND] in (k.REAL, k.REAL_TWO) else k.GENERAL
+        family.append((content, is_data, row[grad] if has_gradient else -1, form))
         if self.first_weight is None and any(0 <= s < self.n_weights for s in symbols):
             self.first_weight = len(self._ops)
 
@@ -270,6 +306,11 @@ class Layout:
 
     def _finish(self, terms):
         ops = np.array(self._ops, np.int64).reshape(-1, k.N_COLUMNS)
+        turns, turn_first = [], [0]
+        for j, (op, _, turned) in enumerate(self._turned):
+            ops[op, k.TABLE] = len(self._diagonals) + j
+            turns += [(b, self._block_index[id(block)], which) for b, block, which in turned]
+            turn_first.append(len(turns))
         block_slots, self.n_slots = _slots(self._blocks)
         pair_slots, self.n_matrices = _slots(self._pairs)
         is_pair = ops[:, k.KIND] == k.PAIR
@@ -295,6 +336,9 @@ class Layout:
             bases=np.array(self._bases, np.int64).reshape(-1, 1 << (n - m)),
             in_place=np.array(self._in_place, np.bool_),
             diagonals=np.array(self._diagonals, np.float32).reshape(-1, 2, 1 << n),
+            turn_base=np.array([base for _, base, _ in self._turned], np.int64),
+            turn_first=np.array(turn_first, np.int64),
+            turns=np.array(turns, np.int64).reshape(-1, 3),
             block_first=np.cumsum([0, *lengths]).astype(np.int64),
             block_slot=block_slots,
             axis=np.array([r.axis for r in rotations], float).reshape(-1, 3),
@@ -320,14 +364,21 @@ def _spread(numbers, bits):
 
 
 def _slots(family):
-    """Rows (slot, step, gradient row), shared ones first, and how many there are of each."""
-    n_shared = sum(not is_data for _, is_data, _ in family)
+    """Rows (slot, step, gradient row, form), shared ones first, and how many of each kind."""
+    n_shared = sum(not is_data for _, is_data, *_ in family)
     n_data = len(family) - n_shared
     rows, shared, data = [], 0, n_shared
-    for _, is_data, gradient in family:
-        rows.append((data, n_data, gradient) if is_data else (shared, 0, gradient))
+    for _, is_data, gradient, form in family:
+        slot, step = (data, n_data) if is_data else (shared, 0)
+        rows.append((slot, step, gradient, form))
         data, shared = data + is_data, shared + (not is_data)
-    return np.array(rows, np.int64).reshape(-1, 3), (n_shared, n_data)
+    return np.array(rows, np.int64).reshape(-1, 4), (n_shared, n_data)
+
+
+def _form(block):
+    """How a block that all samples share is applied."""
+    pure = all(rotation.axis == (0.0, 1.0, 0.0) for rotation in block)
+    return k.PURE_Y if pure else k.TURNED_Y
 
 
 def _spectral(pair):
