@@ -91,6 +91,19 @@ def test_training_learns_and_follows_its_seed(engine):
     assert not np.allclose(histories[0], histories[2], rtol=1e-2)
 
 
+def test_the_order_of_the_samples_follows_the_seed_and_no_global_generator():
+    x, y = toy_data()
+    losses = []
+    for seed, noise in ((0, 1), (0, 2), (5, 1)):
+        keras.utils.set_random_seed(noise)
+        qnn = small_qnn(seed=seed)
+        qnn.theta.assign(np.linspace(0, 3, len(qnn.weight_symbols), dtype=np.float32))
+        qnn.compile(**recipe(0.1))
+        losses.append(qnn.fit(x, y, epochs=3, batch_size=16, verbose=0).history["loss"])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+    assert not np.allclose(losses[0], losses[2], rtol=1e-5)
+
+
 @needs_tfq
 def test_both_engines_train_alike():
     x, y = toy_data()

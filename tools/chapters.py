@@ -323,7 +323,7 @@ def failure(chapter: Path, executed: Path, output: str) -> str:
 
 
 def noise(executed: dict, root: Path = ROOT) -> list[str]:
-    """Outputs that no reader should see: warnings and paths of the machine that ran them.
+    """Outputs that no reader should see (warnings, paths of the machine) or could not see (widgets).
 
     A cell that shows a warning on purpose carries the tag `shows-warning`.
     """
@@ -338,7 +338,9 @@ def noise(executed: dict, root: Path = ROOT) -> list[str]:
                 found.append(f"cell {number} prints a warning: {said.group()[:100]}")
             if str(root) in json.dumps(out) or "/ipykernel_" in shown:
                 found.append(f"cell {number} prints a path of this machine")
-    return found
+    from qkdlib.explore.fallback import missing_fallbacks
+
+    return found + missing_fallbacks(executed)
 
 
 def merged(notebook: dict, executed: dict) -> dict:

@@ -7,6 +7,7 @@ import numpy as np
 from qkdlib._checks import check_choice, check_labels, check_matrix, check_number
 from qkdlib._tensorflow import keras, tf
 from qkdlib.distillation.losses import DIRECTIONS, check_temperature
+from qkdlib.models.batches import seeded_batches
 
 
 class Distiller(keras.Model):
@@ -24,6 +25,7 @@ class Distiller(keras.Model):
         temperature: T, positive and finite.
         alpha: Weight of the teacher's term, in [0, 1].
         direction: "forward", KL(teacher || student), or "reverse".
+        seed: Seed of the order of the samples; by default the student's own, or 0.
 
     `compile` takes `optimizer` and, if wanted, `metrics` on labels; the loss is fixed. The history holds
     `loss` (Eq. 7 and the student's regularisation), `distillation_loss` (T^2 KL), `student_loss` (the
@@ -34,7 +36,16 @@ class Distiller(keras.Model):
     """
 
     def __init__(
-        self, student, teacher, *, temperature, alpha, direction="forward", name="distiller", **kwargs
+        self,
+        student,
+        teacher,
+        *,
+        temperature,
+        alpha,
+        direction="forward",
+        seed=None,
+        name="distiller",
+        **kwargs,
     ):
         super().__init__(name=name, **kwargs)
         self.temperature = check_temperature(temperature)
@@ -52,6 +63,7 @@ class Distiller(keras.Model):
         else:
             teacher = check_matrix("teacher", teacher, dtype=np.float32)
         self.student = student
+        self.seed = getattr(student, "seed", 0) if seed is None else seed
         # In a tuple, Keras would still track the teacher; hidden in a function it is not part of us,
         # so that neither its weights are trained nor saved with the student's.
         self._get_teacher = lambda: teacher
@@ -73,7 +85,7 @@ class Distiller(keras.Model):
         """The student's logits."""
         return self.student(inputs, training=training)
 
-    def fit(self, x, y, *, teacher_inputs=None, **kwargs):
+    def fit(self, x, y, *, teacher_inputs=None, batch_size=None, shuffle=True, **kwargs):
         """Trains the student.
 
         Args:
@@ -81,6 +93,8 @@ class Distiller(keras.Model):
             y: Integer labels [n_samples].
             teacher_inputs: The teacher's inputs where they differ from the student's, e.g. the states
                 of which `x` is a compressed form; in the same order.
+            batch_size: Samples a step; by default 32.
+            shuffle: Whether each epoch visits the samples in a new order.
             **kwargs: As for `keras.Model.fit`.
 
         Returns:
@@ -97,7 +111,13 @@ class Distiller(keras.Model):
                 "teacher and student must have the same number of classes, "
                 f"got {logits.shape[1]} and {self._n_classes(x)}"
             )
-        return super().fit(x, {"labels": y, "teacher": logits}, **kwargs)
+        targets = {"labels": y, "teacher": logits}
+        if shuffle and "sample_weight" not in kwargs:
+            data = (np.asarray(x), targets)
+            span = {key: kwargs.pop(key) for key in ("epochs", "initial_epoch") if key in kwargs}
+            batches = seeded_batches(data, len(x), batch_size=batch_size, seed=self.seed, **span)
+            return super().fit(**batches, **kwargs)
+        return super().fit(x, targets, batch_size=batch_size, shuffle=shuffle, **kwargs)
 
     def teacher_logits(self, inputs):
         """The teacher's logits: float32 [n_samples, n_classes]; computed once for the same inputs."""

@@ -18,6 +18,7 @@ from qkdlib._checks import check_choice, check_count
 from qkdlib._tensorflow import keras, tf
 from qkdlib.circuits.ansatz import Ansatz, initial_weights
 from qkdlib.circuits.observables import pauli_string
+from qkdlib.models.batches import seeded_batches
 from qkdlib.simulation.density import check_states, encoded_density
 from qkdlib.simulation.engine import create_engine, default_engine
 from qkdlib.simulation.program import Program
@@ -88,7 +89,8 @@ class QuantumAutoencoder(keras.Model):
         )
         self._takes_states = encoding is None
         self.supports_jit = False
-        start = initial_weights(ansatz.n_weights, seed=check_count("seed", seed, minimum=0))
+        self.seed = check_count("seed", seed, minimum=0)
+        start = initial_weights(ansatz.n_weights, seed=self.seed)
         if initial_scale is not None:
             rng = np.random.default_rng(seed)
             start = rng.normal(0, initial_scale, ansatz.n_weights).astype(np.float32)
@@ -115,13 +117,17 @@ class QuantumAutoencoder(keras.Model):
         del x, y, sample_weight, training
         return 1.0 - tf.reduce_mean(y_pred)
 
-    def fit(self, x=None, y=None, **kwargs):
-        """As `keras.Model.fit`, without labels; states are checked first."""
+    def fit(self, x=None, y=None, *, batch_size=None, shuffle=True, **kwargs):
+        """As `keras.Model.fit`, without labels; states are checked, and shuffled by the seed."""
         if y is not None:
             raise ValueError("y must be None: an autoencoder's target is its input")
         if self._takes_states and isinstance(x, np.ndarray):
             x = check_states("x", x, self.n_qubits)
-        return super().fit(x, **kwargs)
+        if shuffle and isinstance(x, np.ndarray):
+            span = {key: kwargs.pop(key) for key in ("epochs", "initial_epoch") if key in kwargs}
+            batches = seeded_batches(x, len(x), batch_size=batch_size, seed=self.seed, **span)
+            return super().fit(**batches, **kwargs)
+        return super().fit(x, batch_size=batch_size, shuffle=shuffle, **kwargs)
 
     def output_states(self, states):
         """U|psi> for states [batch, 2**n_qubits]: complex64, same shape."""

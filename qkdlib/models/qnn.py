@@ -6,6 +6,7 @@ import numpy as np
 from qkdlib._checks import check_count, check_labels, check_matrix, check_number
 from qkdlib._tensorflow import keras, tf
 from qkdlib.circuits.ansatz import Ansatz, initial_weights
+from qkdlib.models.batches import seeded_batches
 from qkdlib.simulation.engine import create_engine, default_engine
 
 
@@ -26,7 +27,7 @@ class QNN(keras.Model):
         engine: "tfq" or "adjoint"; None takes "tfq" where it is installed.
         logit_scale: Factor of the logits, positive.
         l2: Coefficient of the penalty l2 * sum(theta**2) that is added to the loss, at least 0.
-        seed: Seed of the initial weights, drawn from U[0, 2 pi).
+        seed: Seed of the initial weights, drawn from U[0, 2 pi), and of the samples' order in `fit`.
         engine_options: Further options of the engine, e.g. {"repetitions": 100,
             "differentiator": "parameter_shift"} for shots on "tfq".
 
@@ -112,12 +113,19 @@ class QNN(keras.Model):
         """(batch, n_classes)."""
         return (input_shape[0], self.n_classes)
 
-    def fit(self, x=None, y=None, **kwargs):
-        """As `keras.Model.fit`; arrays are checked first."""
+    def fit(self, x=None, y=None, *, batch_size=None, shuffle=True, **kwargs):
+        """As `keras.Model.fit`; arrays are checked first, and shuffled by the model's seed."""
         x, y = self._checked(x, y)
         if kwargs.get("validation_data") is not None:
             kwargs["validation_data"] = self._checked(*kwargs["validation_data"])
-        return super().fit(x, y, **kwargs)
+        # Sample weights and splits are left to Keras, which then shuffles by its own generator.
+        ours = isinstance(x, np.ndarray) and y is not None
+        left_to_keras = {"sample_weight", "validation_split", "steps_per_epoch"} & kwargs.keys()
+        if shuffle and ours and not left_to_keras:
+            span = {key: kwargs.pop(key) for key in ("epochs", "initial_epoch") if key in kwargs}
+            batches = seeded_batches((x, y), len(x), batch_size=batch_size, seed=self.seed, **span)
+            return super().fit(**batches, **kwargs)
+        return super().fit(x, y, batch_size=batch_size, shuffle=shuffle, **kwargs)
 
     def evaluate(self, x=None, y=None, **kwargs):
         """As `keras.Model.evaluate`; arrays are checked first."""
