@@ -1,5 +1,7 @@
 """Distillation losses, the Distiller and the controls."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,6 +16,7 @@ from qkdlib.distillation import (
     Student,
     compare,
     cross_entropy,
+    decisions_only,
     distillation_gradient,
     distillation_loss,
     distilled,
@@ -32,9 +35,7 @@ from qkdlib.models import QNN
 from qkdlib._tensorflow import keras, tf  # isort: skip
 
 logit = st.floats(-20, 20)
-pairs = st.integers(2, 6).flatmap(
-    lambda c: st.tuples(*[hnp.arrays(float, (3, c), elements=logit)] * 2)
-)
+pairs = st.integers(2, 6).flatmap(lambda c: st.tuples(*[hnp.arrays(float, (3, c), elements=logit)] * 2))
 temperatures = st.floats(0.1, 50)
 
 
@@ -79,9 +80,7 @@ def test_gradients_are_finite_differences(pair, temperature, alpha, direction):
     for c in range(student.shape[1]):
         shift = np.zeros_like(student)
         shift[:, c] = step
-        ends = [
-            distillation_loss(teacher, student + s, [0, 1, 1], **options) for s in (shift, -shift)
-        ]
+        ends = [distillation_loss(teacher, student + s, [0, 1, 1], **options) for s in (shift, -shift)]
         np.testing.assert_allclose(
             gradient[:, c], (ends[0] - ends[1]) / (2 * step), rtol=1e-4, atol=2e-5
         )
@@ -96,9 +95,7 @@ def test_high_temperature_is_logit_matching(pair):
     loss = distillation_loss(teacher, student, [0, 0, 0], temperature=1e5, alpha=1.0)
     np.testing.assert_allclose(loss, expected, rtol=2e-3, atol=1e-5)
     gradient = distillation_gradient(teacher, student, [0, 0, 0], temperature=1e5, alpha=1.0)
-    np.testing.assert_allclose(
-        gradient, (centred[1] - centred[0]) / n_classes, rtol=2e-3, atol=2e-3
-    )
+    np.testing.assert_allclose(gradient, (centred[1] - centred[0]) / n_classes, rtol=2e-3, atol=2e-3)
 
 
 @given(pairs, temperatures)
@@ -187,9 +184,7 @@ def test_cached_logits_follow_their_samples_through_shuffling():
 
     class Spy(Distiller):
         def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-            tf.py_function(
-                lambda a, b: seen.append((a.numpy(), b.numpy())), [x, y["teacher"]], []
-            )
+            tf.py_function(lambda a, b: seen.append((a.numpy(), b.numpy())), [x, y["teacher"]], [])
             return super().compute_loss(x, y, y_pred, sample_weight, training)
 
     model = Spy(qnn(0), np.stack([x[:, 0], x[:, 1]], axis=1), temperature=1.0, alpha=1.0)
@@ -267,7 +262,13 @@ def comparison(conditions, seeds=3, **options):
     x, y = task()
     teacher = np.stack([y, 1 - y], axis=1) * -4.0
     return compare(
-        student, (x, y), (x, y), conditions, seeds=seeds, teacher_logits=teacher, progress=False,
+        student,
+        (x, y),
+        (x, y),
+        conditions,
+        seeds=seeds,
+        teacher_logits=teacher,
+        progress=False,
         **options,
     )
 
@@ -288,6 +289,59 @@ def test_compare_returns_a_tidy_table_that_repeats():
     wide = a.table.pivot(index="seed", columns="condition", values="test_accuracy")
     paired = (wide["distilled"] - wide["no teacher"]).mean()
     assert summary.loc["distilled", "difference"] == pytest.approx(paired)
+
+
+def test_each_seed_may_have_data_of_its_own():
+    x, y = task()
+    encoding, ansatz = angle_encoding(2), hardware_efficient_ansatz(2, 1)
+    student = Student.of(encoding, ansatz, z_observables(2, 2), iterations=8)
+    run = partial(compare, student, test=(x, y), conditions=[no_teacher()], progress=False)
+    halves = {0: (x[:30], y[:30]), 1: (x[30:], y[30:])}
+    table = run(halves, seeds=[0, 1]).table.set_index("seed")
+    for seed, half in halves.items():
+        alone = run(half, seeds=[seed, 7]).table.set_index("seed")
+        assert table.loc[seed, "test_accuracy"] == alone.loc[seed, "test_accuracy"]
+        assert table.loc[seed, "train_loss"] == alone.loc[seed, "train_loss"]
+    assert table.loc[0, "train_loss"] != table.loc[1, "train_loss"]
+    with pytest.raises(ValueError, match="train must have an entry for each seed; none for 2"):
+        run(halves, seeds=[0, 2])
+
+
+def test_joined_comparisons_are_one_comparison():
+    first, more = [no_teacher(), scaled_logits(5.0)], [distilled(1.0, 0.9, name="kd")]
+    whole = comparison(first + more)
+    joined = comparison(first).joined(comparison(more))
+    assert joined.table.equals(whole.table)
+    assert joined.summary().equals(whole.summary())
+    assert comparison(first).joined(comparison(first[:1] + more)).table.equals(whole.table)
+    with pytest.raises(ValueError, match="same seeds"):
+        comparison(first).joined(comparison(more, seeds=4))
+    with pytest.raises(ValueError, match="other names of conditions, got .*scaled logits"):
+        comparison(first).joined(comparison(first[1:]))
+
+
+def test_decisions_only_keeps_decisions_and_the_average_confidence():
+    rng = np.random.default_rng(0)
+    teacher, labels = rng.normal(size=(20, 3)), rng.integers(0, 3, 20)
+    values, rows = rng.uniform(-1, 1, (20, 3)), np.arange(20)
+    top = teacher.argmax(axis=1)
+    gap = np.mean([row[k] - np.delete(row, k).mean() for row, k in zip(teacher, top, strict=True)])
+    flat = gap * np.eye(3)[top]
+    expected = distillation_loss(flat, values, labels, temperature=2.0, alpha=0.7).mean()
+    found = decisions_only(2.0, 0.7).loss(labels, teacher, 3, 0)(values, rows)[0]
+    assert found == pytest.approx(expected)
+    # A teacher that has only decisions is not changed by it.
+    again = distilled(2.0, 0.7).loss(labels, flat, 3, 0)(values, rows)[0]
+    assert decisions_only(2.0, 0.7).loss(labels, flat, 3, 0)(values, rows)[0] == pytest.approx(again)
+    assert decisions_only(2.0, 0.7).named("flat").name == "flat"
+
+
+def test_a_uniform_teacher_is_label_smoothing():
+    rng = np.random.default_rng(0)
+    labels, values, rows = rng.integers(0, 4, 9), rng.normal(size=(9, 4)), np.arange(9)
+    uniform = uniform_teacher(1.0, 0.9).loss(labels, np.ones((9, 4)), 4, 0)(values, rows)
+    smooth = label_smoothing(0.9).loss(labels, None, 4, 0)(values, rows)
+    np.testing.assert_allclose(uniform[1], smooth[1], atol=1e-12)
 
 
 def test_compare_over_processes_gives_the_same_table():

@@ -8,6 +8,7 @@ from importlib import import_module
 from qkdlib.distillation.comparison import Comparison, Student, compare
 from qkdlib.distillation.controls import (
     Condition,
+    decisions_only,
     distilled,
     label_smoothing,
     longer_training,
@@ -32,6 +33,7 @@ __all__ = [
     "Student",
     "compare",
     "cross_entropy",
+    "decisions_only",
     "distillation_gradient",
     "distillation_loss",
     "distilled",

@@ -93,6 +93,26 @@ class Comparison:
             rows.append(row)
         return pd.DataFrame(rows).set_index("condition")
 
+    def joined(self, other):
+        """This table with the conditions of another one, run from the same seeds, below it.
+
+        For conditions that need other training data or another teacher than these. Initial weights
+        are the same, seed by seed, so differences to this table's baseline stay paired.
+
+        Args:
+            other: A `Comparison` from the same seeds, with other names of conditions; a baseline
+                that both have is taken from this one.
+        """
+        import pandas as pd
+
+        if set(self.table["seed"]) != set(other.table["seed"]):
+            raise ValueError("other must be run from the same seeds")
+        new = other.table[other.table["condition"] != self.baseline]
+        twice = set(new["condition"]) & set(self.table["condition"])
+        if twice:
+            raise ValueError(f"other must have other names of conditions, got {sorted(twice)} again")
+        return Comparison(pd.concat([self.table, new], ignore_index=True), self.baseline)
+
     def plot(self, column="test_accuracy", *, ax=None, seed=0):
         """Draws every run as a dot and each condition's mean with its interval; returns the axes."""
         import matplotlib.pyplot as plt
@@ -138,7 +158,7 @@ def compare(
     Args:
         student: A `Student`.
         train: (inputs, labels): angles [n_samples, n_data] or states [n_samples, 2**n_qubits], and
-            integers [n_samples].
+            integers [n_samples]. A mapping from seed to such pairs gives each seed a sample of its own.
         test: The same, for the reported accuracy.
         conditions: `Condition` objects with different names.
         seeds: Seeds, or their number.
@@ -158,14 +178,18 @@ def compare(
 
     conditions, seeds = _checked_conditions(conditions), _checked_seeds(seeds)
     n_classes = len(student.observables)
-    train, test = (_checked_data(*pair, n_classes) for pair in (train, test))
+    test = _checked_data(*test, n_classes)
+    if not isinstance(train, dict):
+        train = dict.fromkeys(seeds, _checked_data(*train, n_classes))
+    else:
+        train = {s: _checked_data(*_entry("train", train, s), n_classes) for s in seeds}
     names = [condition.name for condition in conditions]
     baseline = names[0] if baseline is None else baseline
     if baseline not in names:
         raise ValueError(f"baseline must be one of {names}, got {baseline!r}")
     if teacher_logits is None and any(c.needs_teacher for c in conditions):
         raise ValueError("teacher_logits must be given: a condition has a teacher")
-    teachers = {s: _checked_teacher(teacher_logits, s, len(train[0]), n_classes) for s in seeds}
+    teachers = {s: _checked_teacher(teacher_logits, s, len(train[s][0]), n_classes) for s in seeds}
     run = functools.partial(_run_seed, student, train, test)
     rows, bar = [], Bar("comparing", len(seeds), "seeds") if progress else None
     if check_count("processes", processes) == 1:
@@ -206,7 +230,7 @@ def _run_shared(seed):
 
 
 def _run_seed(student, train, test, conditions, seed, teacher, program):
-    program = program or student.program()
+    program, train = program or student.program(), train[seed]
     start = initial_weights(len(student.weight_symbols), seed=seed)
     rows = []
     for condition in conditions:
@@ -263,13 +287,17 @@ def _checked_data(inputs, labels, n_classes):
     return inputs, check_labels("labels", labels, n_classes, len(inputs))
 
 
+def _entry(name, mapping, seed):
+    if seed not in mapping:
+        raise ValueError(f"{name} must have an entry for each seed; none for {seed}")
+    return mapping[seed]
+
+
 def _checked_teacher(teacher_logits, seed, n_samples, n_classes):
     if teacher_logits is None:
         return None
     if isinstance(teacher_logits, dict):
-        if seed not in teacher_logits:
-            raise ValueError(f"teacher_logits must have an entry for each seed; none for {seed}")
-        teacher_logits = teacher_logits[seed]
+        teacher_logits = _entry("teacher_logits", teacher_logits, seed)
     logits = check_matrix("teacher_logits", teacher_logits)
     if logits.shape != (n_samples, n_classes):
         raise ValueError(

@@ -1,13 +1,14 @@
 """Conditions to train a student under, the controls among them as first-class objects.
 
 A distillation result says little by itself. Each control takes one ingredient away: what the teacher
-knows (`uniform_teacher`), which sample it said it of (`shuffled_teacher`), the teacher altogether while
+knows (`uniform_teacher`), which sample it said it of (`shuffled_teacher`), what it knows beyond the
+label (`decisions_only`), the teacher altogether while
 its effect on the scale of the logits stays (`scaled_logits`, `label_smoothing`), or its cost
 (`longer_training`).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -39,6 +40,10 @@ class Condition:
     logit_scale: float = 1.0
     budget: int = 1
     needs_teacher: bool = False
+
+    def named(self, name):
+        """The same condition under another name."""
+        return replace(self, name=name)
 
     def loss(self, labels, teacher_logits, n_classes, seed):
         """A loss for `qkdlib.simulation.optimise.fit`: (values, rows) -> (loss, derivative)."""
@@ -79,6 +84,25 @@ def shuffled_teacher(temperature, alpha, *, logit_scale=1.0):
 
     make = _teacher_loss(temperature, alpha, "forward", shuffle)
     return Condition("shuffled teacher", "control", make, _scale(logit_scale), needs_teacher=True)
+
+
+def decisions_only(temperature, alpha, *, logit_scale=1.0):
+    """The same loss under a teacher whose decisions stay, all with its average confidence.
+
+    Per sample the top logit exceeds the others, which are equal, by the mean over all samples of
+    (top logit - mean of the others). What is lost is what the teacher knew beyond the label: which
+    sample is hard, and which wrong class comes close.
+    """
+
+    def flatten(logits, seed):
+        del seed
+        n_classes = logits.shape[1]
+        top = logits.max(axis=1)
+        others = (logits.sum(axis=1) - top) / (n_classes - 1)
+        return (top - others).mean() * np.eye(n_classes)[logits.argmax(axis=1)]
+
+    make = _teacher_loss(temperature, alpha, "forward", flatten)
+    return Condition("decisions only", "control", make, _scale(logit_scale), needs_teacher=True)
 
 
 def scaled_logits(logit_scale):
