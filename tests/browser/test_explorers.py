@@ -25,7 +25,7 @@ from qkdlib.explore import (
 )
 
 LOCAL = ("file:", "blob:", "data:")
-KNOWN = "THEBE_JS_URL has already been declared"  # the theme's own, on every page
+KNOWN = "Identifier 'THEBE_JS_URL' has already been declared"  # the theme's own, on every page
 
 
 def everything(title="Which of all these?") -> Explorer:
