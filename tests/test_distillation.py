@@ -250,10 +250,10 @@ def test_evaluation_and_validation_report_the_labels():
     model = distiller(qnn(0), qnn(1))
     history = model.fit(x, y, validation_data=(x, y), epochs=1, verbose=0).history
     found = model.evaluate(x, y, verbose=0, return_dict=True)
-    assert history["val_accuracy"][0] == pytest.approx(found["accuracy"])
+    assert float(history["val_accuracy"][0]) == pytest.approx(float(found["accuracy"]))
     logits = model.predict(x, verbose=0)
-    assert found["loss"] == pytest.approx(cross_entropy(y, logits).mean(), rel=1e-4)
-    assert found["accuracy"] == pytest.approx((logits.argmax(1) == y).mean())
+    assert float(found["loss"]) == pytest.approx(cross_entropy(y, logits).mean(), rel=1e-4)
+    assert float(found["accuracy"]) == pytest.approx((logits.argmax(1) == y).mean())
 
 
 def comparison(conditions, seeds=3, **options):

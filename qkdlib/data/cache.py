@@ -10,6 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+# What np.load and a with statement around it raise for a file that is no npz archive: a single array
+# has no __enter__, which is a TypeError, or an AttributeError before Python 3.11.
+UNREADABLE = (
+    ValueError, OSError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error
+)
+
 
 def cache_folder(folder=None):
     """The cache's folder: the argument, else the variable QKDLIB_CACHE, else the user's cache."""
@@ -67,7 +73,7 @@ def _read(path):
             arrays = {name: archive[name] for name in archive}
     except OSError:  # not there, or not to be read
         return None
-    except (ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error):
+    except UNREADABLE:
         arrays = {}
     checksum = arrays.pop("checksum", None)
     if checksum is None or str(checksum) != digest(arrays):

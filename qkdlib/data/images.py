@@ -5,15 +5,13 @@ import os
 import shutil
 import tempfile
 import urllib.request
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from qkdlib._checks import check_choice, check_count, check_number
-from qkdlib.data.cache import cache_folder
+from qkdlib.data.cache import UNREADABLE, cache_folder
 
 MNIST_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 MNIST_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
@@ -163,7 +161,7 @@ def _read_mnist(path):
         # Opened here: np.load leaves the file of a truncated archive open.
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in _MNIST_ARRAYS if key in archive}
-    except (ValueError, OSError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+    except UNREADABLE as error:
         raise ValueError(
             f"{path} is no readable npz archive ({error}); delete it and load again"
         ) from error
