@@ -64,6 +64,7 @@ GROUPS = {
         Recipe(growth=(4, 8, 12)),
         Recipe(growth=tuple(range(1, 13))),
     ],
+    "together": [Recipe(n_layers=14, initial_scale=0.3, learning_rate=0.2, n_steps=3000)],
     "code size": [Recipe(n_kept=k) for k in (1, 3, 4, 5)],
 }
 SEEDS = tuple(range(12))

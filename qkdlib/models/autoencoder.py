@@ -19,6 +19,7 @@ from qkdlib._tensorflow import keras, tf
 from qkdlib.circuits.ansatz import Ansatz, initial_weights
 from qkdlib.circuits.observables import pauli_string
 from qkdlib.models.batches import seeded_batches
+from qkdlib.simulation.compression import code_scores
 from qkdlib.simulation.density import check_states, encoded_density
 from qkdlib.simulation.engine import create_engine, default_engine
 from qkdlib.simulation.program import Program
@@ -156,15 +157,11 @@ class QuantumAutoencoder(keras.Model):
 
     def fidelity(self, states):
         """F of each state [batch, 2**n_qubits] with its decoded code: float64 [batch]."""
-        phi = self.output_states(states).astype(complex)
-        phi = phi.reshape(len(phi), 2**self.n_kept, -1)
-        overlaps = np.einsum("xa,xab->xb", phi[:, :, 0].conj(), phi)
-        return (np.abs(overlaps) ** 2).sum(axis=1)
+        return code_scores(self.output_states(states), self.n_kept)[0]
 
     def trash(self, states):
         """P, the probability to find B in |0...0>: float64 [batch]."""
-        phi = self.output_states(states).reshape(len(states), 2**self.n_kept, -1)
-        return (np.abs(phi[:, :, 0].astype(complex)) ** 2).sum(axis=1)
+        return code_scores(self.output_states(states), self.n_kept)[1]
 
 
 def trash_observable(n_qubits, n_kept, cost="trash"):
