@@ -1,9 +1,15 @@
 """The NumPy path of the autoencoder against the Keras model and against finite differences."""
 
+import importlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from qkdlib.circuits import hardware_efficient_ansatz
+from qkdlib.data import load_zxz
 from qkdlib.models import QuantumAutoencoder
 from qkdlib.simulation import Program
 from qkdlib.simulation.compression import code_scores, train_encoder
@@ -109,3 +115,22 @@ def test_bad_arguments_are_named(change, message):
     arguments = {"states": random_states(3, 4, 0), "n_kept": 2, "seed": 0} | change
     with pytest.raises(ValueError, match=message):
         train_encoder(program, ansatz.initial_weights(seed=0), **arguments)
+
+
+def test_the_recorded_recipes_are_those_of_the_script(monkeypatch):
+    """Settings, seeds and bounds agree with the script, and one short run comes out again."""
+    folder = Path(__file__).parent.parent / "experiments"
+    monkeypatch.syspath_prepend(str(folder))
+    script = importlib.import_module("autoencoder_recipes")
+    record = json.loads(script.RESULT.read_text())
+    recorded = {json.dumps(r["changed"], sort_keys=True): r for r in record["recipes"]}
+    recipes = [recipe for group in script.GROUPS.values() for recipe in group]
+    default = asdict(script.Recipe())
+    for recipe in recipes:
+        changed = {k: v for k, v in asdict(recipe).items() if v != default[k]}
+        assert len(recorded[json.dumps(changed, sort_keys=True)]["test"]) == len(script.SEEDS)
+    assert len(recorded) == len(recipes)
+    found = script.train(script.Recipe(n_layers=1), load_zxz(7, seed=0), seed=0)
+    again = recorded['{"n_layers": 1}']
+    # The optimum of one layer; its last digits depend on the machine's rounding.
+    np.testing.assert_allclose(found, [again["validation"][0], again["test"][0]], atol=1e-3)
