@@ -86,6 +86,15 @@ def test_trash_observables_have_their_largest_value_where_all_trash_is_zero(cost
     np.testing.assert_array_equal(np.flatnonzero(diagonal == 1), [0, 4, 8, 12])
 
 
+def test_the_encoder_followed_by_its_inverse_is_the_identity():
+    qae, states = autoencoder(n_layers=3), random_states(4, 4, 12)
+    back = cirq.inverse(qae.ansatz.bind(qae.theta.numpy()))
+    encoded = qae.output_states(states)
+    assert np.abs(encoded - states).max() > 0.1
+    returned = reference.output_states(back, [], [[]], qae.ansatz.qubits, encoded)
+    np.testing.assert_allclose(returned, states, atol=1e-5)
+
+
 def test_an_encoder_that_does_nothing_keeps_product_states():
     ansatz = hardware_efficient_ansatz(3, 2)  # two CZ layers cancel
     qae = QuantumAutoencoder(ansatz, 1, seed=0)
