@@ -14,7 +14,9 @@
     for (const box of document.querySelectorAll("mjx-container:not([display=true])")) {
       const block = box.closest("p, li, dd, td, th, figcaption, div");
       box.classList.remove("book-wide");
-      box.classList.toggle("book-wide", box.getBoundingClientRect().width > block.clientWidth);
+      // A block that is laid out inline, as in the list of contents, reports no width of its own.
+      const room = block.clientWidth || Infinity;
+      box.classList.toggle("book-wide", box.getBoundingClientRect().width > room + 1);
     }
   }
 
