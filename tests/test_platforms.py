@@ -1,10 +1,13 @@
 """Where TensorFlow Quantum or TensorFlow has no wheel, the rest works and says what is missing."""
 
+import platform
 import subprocess
 import sys
 import textwrap
 
 import pytest
+
+from qkdlib.simulation import tfq_available
 
 BLOCK = """
 import sys
@@ -31,6 +34,14 @@ importlib.util.find_spec = lambda n, p=None: None if n.split(".")[0] in BLOCKED 
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+@pytest.mark.skipif(
+    (sys.platform, platform.machine()) != ("linux", "x86_64"), reason="no wheel of TFQ here"
+)
+def test_where_tfq_has_a_wheel_it_is_installed():
+    # Other tests are skipped without it; here that would hide them.
+    assert tfq_available()
 
 
 @pytest.mark.slow
