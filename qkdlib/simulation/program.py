@@ -169,7 +169,7 @@ class Program:
         bits = {qubit: len(place) - 1 - place[i] for qubit, i in index.items() if i in place}
         terms, coefficients = _terms(self._sums, bits)
         layout = schedule(moved, len(place), self.n_weights, terms)
-        return Plan(layout, coefficients)
+        return Plan(layout, terms, coefficients)
 
     def _active_qubits(self):
         index = {qubit: i for i, qubit in enumerate(self.qubits)}

@@ -33,9 +33,11 @@ class Gradients(NamedTuple):
 class Plan:
     """A layout with buffers for its runs."""
 
-    def __init__(self, layout, coefficients):
+    def __init__(self, layout, terms, coefficients):
         self.layout, self.tables = layout, layout.tables
         self.coefficients = coefficients  # float32 [n_terms, n_observables]
+        self._terms = terms  # masks of the Pauli strings, [n_terms, 3]
+        self._paulis = None
         self._spare = []  # list.append and list.pop are atomic: threads need no lock
 
     def buffers(self):
@@ -44,6 +46,16 @@ class Plan:
     def give_back(self, buffers):
         if len(self._spare) < 2:
             self._spare.append(buffers)
+
+
+    def apply(self, factors, states):
+        """sum_t factors[:, t] P_t |state>, P_t the Pauli strings: complex64 [batch, 2**n_qubits]."""
+        if self._paulis is None:
+            self._paulis = [_permutation(*term, states.shape[1]) for term in self._terms]
+        result = np.zeros_like(states)
+        for (source, sign), factor in zip(self._paulis, factors.T, strict=True):
+            result += factor[:, None] * sign * (states if source is None else states[:, source])
+        return result
 
 
 class Buffers:
@@ -126,6 +138,8 @@ class Run:
 
     def outputs(self):
         """Output states with their global phase, complex64 [batch, 2**n_qubits]."""
+        if not self._global_phases:
+            return self._outputs
         return self._outputs * self._global_phase()[:, None]
 
     def pull_values(self, cotangent, wrt=None):
@@ -139,13 +153,23 @@ class Run:
         factors[...] = rows.reshape(self.n_chunks, N_LANES, n_terms).transpose(0, 2, 1)
         return self._pull(factors, _NO_STATES, wrt)
 
-    def pull_outputs(self, cotangent, wrt=None):
-        """`Gradients` for dL/dRe + i dL/dIm of the output states, [batch, 2**n_qubits]."""
+    def pull_outputs(self, cotangent, wrt=None, values=None):
+        """`Gradients` for dL/dRe + i dL/dIm of the output states, [batch, 2**n_qubits].
+
+        A loss of both output states and expectation values adds dL/dvalues as `values`, [batch,
+        n_observables]: one sweep back then serves both.
+        """
         cotangent = _cotangent(cotangent, np.complex64, self._outputs.shape)
-        phase = self._global_phase()
         factors = self._buffers.get("factors", (self.n_chunks, 0, N_LANES))
-        turned = np.ascontiguousarray(cotangent * phase.conj()[:, None])
+        turned = cotangent * self._global_phase().conj()[:, None] if self._global_phases else cotangent
+        if values is not None:
+            shape = (self.batch, self.plan.coefficients.shape[1])
+            factor = 2 * _cotangent(values, np.float32, shape) @ self.plan.coefficients.T
+            turned = turned + self.plan.apply(factor, self._outputs)
+        turned = np.ascontiguousarray(turned)
         gradients = self._pull(factors, turned, wrt)
+        if not self._global_phases:
+            return gradients
         # dL/dphase = Re<cotangent| i |output>
         slope = -np.einsum("br,br->b", turned.conj(), self._outputs).imag
         n_weights = len(self.weights)
@@ -213,6 +237,15 @@ def _cotangent(values, dtype, shape):
     if array.shape != shape:
         raise ValueError(f"cotangent must have shape {list(shape)}, got {array.shape}")
     return array
+
+
+def _permutation(flips, signs, n_y, size):
+    """A Pauli string on state vectors: (source of each amplitude, or None for its own place; sign)."""
+    source = np.arange(size) ^ flips
+    odd = np.bitwise_count(source & signs) % 2
+    sign = (1 - 2.0 * odd) * 1j**n_y
+    sign = sign.astype(np.complex64) if n_y % 2 else sign.real.astype(np.float32)
+    return (source if flips else None), sign
 
 
 def check_memory(n_qubits, n_states):

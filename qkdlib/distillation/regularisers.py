@@ -1,0 +1,199 @@
+"""What pulls students towards each other: KL divergence of predictions, infidelity of states.
+
+Oh et al. (2025) are known to us by their abstract; the formulas are reconstructed. Each student k of K
+minimises its own loss plus `weight` times a distance to the others j != k, which are constants in its
+gradient:
+
+    QCD    R_k = T^2 KL( mean_j softmax(z_j / T) || softmax(z_k / T) )
+    QICD   R_k = 1 - mean_j |<psi_j|psi_k>|^2 = 1 - <psi_k| mean_j |psi_j><psi_j| |psi_k>
+
+For pure states the mean of the pairwise infidelities *is* the infidelity to the ensemble's mixed state,
+so "the ensemble knowledge of the others" has one reading there. On a subsystem it has two; the mean of
+the pairwise infidelities of the reduced states is used.
+"""
+
+import itertools
+from dataclasses import dataclass
+from functools import cache
+
+import cirq
+import numpy as np
+
+from qkdlib._checks import check_choice, check_count
+from qkdlib.distillation.losses import check_temperature, log_softened, softened
+
+KINDS = ("kl", "infidelity")
+# Eigenvalues below this are rounding errors of reduced states that are pure or nearly so, where the
+# slope of the fidelity has no bound.
+_SMALLEST = 1e-6
+
+
+@dataclass(frozen=True)
+class Regulariser:
+    """A distance of a student to its peers.
+
+    Attributes:
+        kind: "kl" or "infidelity".
+        temperature: T of the divergence, positive; not used by the infidelity.
+        qubits: Positions in each student's register whose reduced states are compared; None for the
+            full register. Only for the infidelity.
+
+    What it compares is called a student's output: logits [batch, n_classes]; states, complex [batch,
+    2**n_qubits]; or expectation values of all Pauli strings but the identity on `qubits`, in the order
+    of `pauli_strings`, [batch, 4**k - 1].
+    """
+
+    kind: str
+    temperature: float = 1.0
+    qubits: tuple[int, ...] | None = None
+
+    def __post_init__(self):
+        check_choice("regulariser", self.kind, KINDS)
+        check_temperature(self.temperature)
+        if self.qubits is not None:
+            if self.kind == "kl":
+                raise ValueError("qubits must be None with regulariser 'kl', which compares logits")
+            object.__setattr__(self, "qubits", check_subsystem(self.qubits))
+
+    @property
+    def output(self):
+        """Which output of a student it compares: "logits", "states" or "paulis"."""
+        if self.kind == "kl":
+            return "logits"
+        return "states" if self.qubits is None else "paulis"
+
+    def __call__(self, own, peers):
+        """The distance per sample, and its derivative by the student's own output.
+
+        Args:
+            own: The student's output, [batch, ...].
+            peers: The peers' outputs, a sequence of at least one array [batch, ...].
+
+        Returns:
+            (values, gradient): float64 [batch], for the infidelity in [0, 1]; and an array like `own`,
+            for states dR/dRe + i dR/dIm.
+        """
+        if self.kind == "kl":
+            return _divergence(own, peers, self.temperature)
+        return (infidelity if self.qubits is None else reduced_infidelity)(own, peers)
+
+
+def check_subsystem(qubits):
+    """Returns positions of qubits as a tuple: one to three, all different."""
+    qubits = (qubits,) if isinstance(qubits, int) else tuple(qubits)
+    qubits = tuple(check_count("an entry of qubits", q, minimum=0) for q in qubits)
+    if not 1 <= len(qubits) <= 3 or len(set(qubits)) < len(qubits):
+        raise ValueError(f"qubits must be one to three different positions, got {qubits}")
+    return qubits
+
+
+def infidelity(states, peers):
+    """1 - mean_j |<peer_j|state>|^2 of pure states, and its derivative by the state.
+
+    Args:
+        states: complex [batch, 2**n_qubits], of norm one.
+        peers: The peers' states, n_peers arrays of the same shape.
+
+    Returns:
+        (values, gradient): float64 [batch] in [0, 1], and dR/dRe + i dR/dIm, an array like `states`.
+        A peer's global phase changes neither; that of `states` turns the gradient along.
+    """
+    values, gradient = np.ones(len(states)), np.zeros_like(states)
+    for peer in peers:
+        overlap = np.vecdot(peer, states)  # <peer|state>
+        values -= (overlap.real.astype(float) ** 2 + overlap.imag**2) / len(peers)
+        gradient -= (overlap * np.float32(2 / len(peers)))[:, None] * peer
+    return np.clip(values, 0.0, 1.0), gradient
+
+
+def reduced_infidelity(paulis, peers):
+    """1 - mean_j F(rho_j, rho) of reduced states, and its derivative by the Pauli vector of rho.
+
+    F is the fidelity of mixed states, (Tr sqrt(sqrt(rho_j) rho sqrt(rho_j)))^2. One qubit with Bloch
+    vectors r_j and r has F = (1 + r_j.r + sqrt((1 - |r_j|^2) (1 - |r|^2))) / 2. The slope grows without
+    bound where one state is pure and the other not; it is cut off there.
+
+    Args:
+        paulis: Expectation values of the Pauli strings, float [batch, 4**k - 1].
+        peers: The peers', a sequence of arrays of the same shape.
+
+    Returns:
+        (values, gradient): float64 [batch] in [0, 1], and float64 [batch, 4**k - 1].
+    """
+    own, peers = np.asarray(paulis, float), np.stack(peers).astype(float)
+    fidelity = _bloch_fidelity if own.shape[1] == 3 else _mixed_fidelity
+    values, slopes = fidelity(np.broadcast_to(own, peers.shape), peers)
+    return np.clip(1 - values.mean(axis=0), 0.0, 1.0), -slopes.mean(axis=0)
+
+
+def pauli_strings(qubits):
+    """All Pauli strings on the given `cirq` qubits but the identity, 4**k - 1 of them.
+
+    Their expectation values are the coordinates of the reduced state: rho = (1 + sum_i p_i P_i) / 2^k.
+    """
+    letters = itertools.product((cirq.I, cirq.X, cirq.Y, cirq.Z), repeat=len(qubits))
+    next(letters)  # the identity
+    return [
+        cirq.PauliString({q: p for q, p in zip(qubits, letter, strict=True) if p != cirq.I})
+        for letter in letters
+    ]
+
+
+def density_of(paulis):
+    """Density matrices from Pauli vectors [..., 4**k - 1]: complex128 [..., 2**k, 2**k]."""
+    basis = _pauli_matrices(np.shape(paulis)[-1])
+    size = basis.shape[-1]
+    return (np.eye(size) + np.tensordot(np.asarray(paulis, float), basis, axes=1)) / size
+
+
+def _divergence(own, peers, temperature):
+    target = softened(np.stack(peers), temperature).mean(axis=0)
+    log_p = log_softened(own, temperature)
+    log_target = np.log(np.maximum(target, np.finfo(float).tiny))  # 0 log 0 = 0
+    values = temperature**2 * np.maximum((target * (log_target - log_p)).sum(axis=1), 0.0)
+    return values, temperature * (np.exp(log_p) - target)
+
+
+def _bloch_fidelity(own, peers):
+    """Fidelity of one qubit's states by their Bloch vectors, and its derivative by `own`."""
+    room_own = np.maximum(1 - (own**2).sum(axis=-1), 0.0)
+    room_peer = np.maximum(1 - (peers**2).sum(axis=-1), 0.0)
+    values = (1 + (own * peers).sum(axis=-1) + np.sqrt(room_own * room_peer)) / 2
+    steepness = np.sqrt(room_peer / np.maximum(room_own, _SMALLEST))
+    return values, (peers - steepness[..., None] * own) / 2
+
+
+def _mixed_fidelity(own, peers):
+    """Fidelity of mixed states by their Pauli vectors, and its derivative by `own`.
+
+    With M = sqrt(rho_j) rho sqrt(rho_j): F = (Tr sqrt M)^2, dF/drho = sqrt(F) sqrt(rho_j) M^(-1/2)
+    sqrt(rho_j).
+    """
+    basis = _pauli_matrices(own.shape[-1])
+    root = _root(density_of(peers))
+    values, vectors = np.linalg.eigh(root @ density_of(own) @ root)
+    roots = np.sqrt(np.maximum(values, 0.0))
+    total = roots.sum(axis=-1)
+    half = root @ vectors
+    # an eigenvalue of zero has no finite slope; where rho_j is pure `half` has no such column
+    inverse = np.where(values > _SMALLEST**2, 1 / np.maximum(roots, _SMALLEST), 0.0)
+    slope = total[..., None, None] * (half * inverse[..., None, :]) @ _dagger(half)
+    by_pauli = np.einsum("...ab,iba->...i", slope, basis).real / basis.shape[-1]
+    return total**2, by_pauli
+
+
+def _root(density):
+    values, vectors = np.linalg.eigh(density)
+    return (vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]) @ _dagger(vectors)
+
+
+def _dagger(matrices):
+    return matrices.conj().swapaxes(-1, -2)
+
+
+@cache
+def _pauli_matrices(n_paulis):
+    """Matrices of `pauli_strings`: complex128 [4**k - 1, 2**k, 2**k]."""
+    n_qubits = {3: 1, 15: 2, 63: 3}[n_paulis]
+    qubits = cirq.LineQubit.range(n_qubits)
+    return np.stack([string.matrix(qubits) for string in pauli_strings(qubits)])
