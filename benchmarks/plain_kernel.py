@@ -2,15 +2,20 @@
 
 The kernel that dominates a step, a one-qubit gate on two qubits in one sweep, written three ways:
 with the vector type; as a plain Numba loop over the sixteen lanes; and in NumPy. The plain loop is
-the same code with `for lane in range(16)` around its body.
+the same code with `for lane in range(16)` around its body. Then how far a whole step at 15 qubits is
+from what one core can do at most.
 """
 
 import time
 
 import numpy as np
 from numba import njit
+from peers._cirq_circuit import circuit
+from problem import BATCH, cross_entropy, make
 
+from qkdlib.simulation import kernels
 from qkdlib.simulation.kernels import _rotate_two
+from qkdlib.simulation.program import Program
 from qkdlib.simulation.vector import fill, store
 
 M = 11  # qubits
@@ -70,8 +75,8 @@ def peak(repeats, out):
     store(out, 0, x0 + x1 + x2 + x3 + x4 + x5 + x6 + x7 + x8 + x9 + x10 + x11)
 
 
-def main():
-    """Prints the times of one sweep, the best of many."""
+def measure():
+    """[(what, seconds of processor time, Gflop/s)], the best of many runs on one core."""
     rng = np.random.default_rng(0)
     raw = np.empty((2 << M) * 16 + 16, np.float32)
     offset = -raw.ctypes.data // 4 % 16
@@ -82,25 +87,62 @@ def main():
         quaternions[first : first + 4] /= np.linalg.norm(
             quaternions[first : first + 4], axis=0, keepdims=True
         )
+    complex_state = np.zeros((1 << M, 16), np.complex64)
     cases = {
-        "vector type": lambda: _rotate_two(state, 0, M, 3, 7, quaternions, 0, 1, False),
-        "plain loop": lambda: plain(state, M, 3, 7, quaternions),
+        "a sweep, vector type": lambda: _rotate_two(state, 0, M, 3, 7, quaternions, 0, 1, False),
+        "a sweep, plain loop": lambda: plain(state, M, 3, 7, quaternions),
+        "a sweep, NumPy": lambda: numpy_two(complex_state, M, 3, 7, quaternions),
     }
     before = state.copy()
-    cases["vector type"]()
+    cases["a sweep, vector type"]()
     expected = state.copy()
     state[...] = before
-    cases["plain loop"]()
+    cases["a sweep, plain loop"]()
     np.testing.assert_allclose(state, expected, rtol=1e-4, atol=1e-5)
     out = np.empty((1, 16), np.float32)
-    seconds = best(lambda: peak(10_000, out))
-    print(f"peak of one core   {10_000 * 12 * 16 * 2 / seconds / 1e9:23.1f} Gflop/s")
-    complex_state = np.zeros((1 << M, 16), np.complex64)
-    cases["NumPy, complex64"] = lambda: numpy_two(complex_state, M, 3, 7, quaternions)
+    repeats = 10_000
+    seconds = best(lambda: peak(repeats, out))
+    found = [("products and sums in registers", seconds, repeats * 12 * 16 * 2 / seconds / 1e9)]
     flops = (1 << M) * 16 * 2 * 14 * 1.0  # 28 a pair, pairs = half the amplitudes, two gates
     for name, call in cases.items():
         seconds = best(call)
-        print(f"{name:18} {1e6 * seconds:8.1f} us   {flops / seconds / 1e9:6.1f} Gflop/s")
+        found.append((name, seconds, flops / seconds / 1e9))
+    return found + [step(15, n_layers) for n_layers in (4, 10)]
+
+
+def step(n_qubits, n_layers):
+    """The same of one value-and-gradient step of 64 samples, light cone off, one thread."""
+    problem = make(n_qubits, n_layers)
+    program = Program(*circuit(problem), light_cone=False, threads=1)
+
+    def call():
+        program.value_and_grad(
+            problem.weights,
+            problem.data,
+            cotangent=lambda values: cross_entropy(values, problem.labels)[1],
+            wrt=("weights",),
+        )
+
+    seconds = best(call, repeats=7)
+    rate = step_flops(program) * BATCH / seconds / 1e9
+    return f"a step, {n_qubits} qubits, {n_layers} layers", seconds, rate
+
+
+def step_flops(program):
+    """Products and sums for one sample: the state forwards; state and lam backwards; overlaps."""
+    layout = program._plan("product").layout
+    t, pairs = layout.tables, 2 ** (program.n_qubits - 1)
+    # per gate and pair: a quaternion 28, a real rotation 12; a diagonal 6 per amplitude
+    gate = {
+        kernels.ROTATE: 28, kernels.ROTATE_TWO: 2 * 28, kernels.REAL: 12, kernels.REAL_TWO: 2 * 12,
+        kernels.PHASES: 2 * 6, kernels.SIGNS: 2 * 2,
+    }
+    total = 0
+    for i, op in enumerate(t.ops):
+        each = gate[int(op[kernels.KIND])]
+        overlaps = 24 * ((op[kernels.GRAD_A] >= 0) + (op[kernels.GRAD_B] >= 0))
+        total += pairs * (each + (i >= layout.first_weight) * (2 * each + overlaps))
+    return total
 
 
 def best(call, repeats=300):
@@ -115,4 +157,5 @@ def best(call, repeats=300):
 
 
 if __name__ == "__main__":
-    main()
+    for name, seconds, rate in measure():
+        print(f"{name:32} {1e3 * seconds:9.3f} ms  {rate:6.1f} Gflop/s")

@@ -6,7 +6,7 @@ the same loss and gradient before they are timed. Steps are timed in rounds, one
 other, so that a disturbance meets all; a process waits while another works. All but the rows named
 so run on one core. A library that cannot be installed, fails or takes too long is a row that says so.
 
-Writes `results.json` and `results.md` beside this file.
+Writes `results.json` and `results.md` beside this file, and the short table in the README.
 """
 
 import argparse
@@ -20,7 +20,9 @@ import sys
 import time
 from pathlib import Path
 
+import plain_kernel
 import problem as problems
+import tables
 
 HERE = Path(__file__).parent
 ENVIRONMENTS = {
@@ -50,7 +52,6 @@ VARIANTS = {
 STATE_SIZES = ((7, 2), (10, 4))
 KERAS_SIZES = ((2, 2), (4, 2), (7, 2), (10, 4))
 RETRAIN_SIZES = ((4, 3), (7, 3))
-OURS = "qkdlib_numpy"
 COMMAND_LIMIT = 300  # seconds that one command may take before its library is given up
 TOLERANCE = 2e-4  # relative difference of gradients; all of them compute in single precision
 
@@ -65,6 +66,7 @@ def main():
     chosen = [p for p in every if not options.only or p in options.only]
     sizes = problems.SIZES[:3] if options.quick else problems.SIZES
     results = {"machine": machine(), "batch": problems.BATCH, "rows": []}
+    results["limit"] = plain_kernel.measure()
     workers = {}
     for peer in chosen:
         workers[peer] = Worker(peer, every[peer][1], cores=peer in VARIANTS)
@@ -85,11 +87,13 @@ def main():
             else:
                 results["rows"] += measure(workers, who, size, task, options.quick)
             (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-            (HERE / "results.md").write_text(table(results, every))
+            (HERE / "results.md").write_text(tables.table(results, every))
     finally:
         for worker in workers.values():
             worker.stop()
-    print(table(results, every))
+    print(tables.table(results, every))
+    if chosen == list(every) and not options.quick:
+        tables.write_summary(results, PEERS)
 
 
 def retrain(worker, size):
@@ -273,64 +277,6 @@ def machine():
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
     }
-
-
-def table(results, names):
-    """The results as Markdown."""
-    host = results["machine"]
-    lines = [
-        "# The engines and their peers",
-        "",
-        f"{host['cpu']}, {host['cores']} cores, {host['system']}, Python {host['python']}. "
-        f"Batch {results['batch']}, single precision, one core except where a row says otherwise. "
-        "A step is a loss and its gradient by all weights; times are medians in milliseconds; in "
-        "brackets, how many times as long as qkdlib's NumPy path.",
-        "",
-    ]
-    lines += _section(results, names, "angles", "A step, samples as angles", "median_ms", "{:.3g}")
-    lines += _section(
-        results, names, "angles", "First step in seconds: circuit built, compiled, run once",
-        "first_seconds", "{:.2g}",
-    )
-    lines += _section(
-        results, names, "angles", "Peak memory of the process in MB, sizes run in this order",
-        "peak_mb", "{:.0f}", ratio=False,
-    )
-    lines += _section(results, names, "states", "A step, samples as raw states", "median_ms", "{:.3g}")
-    lines += _section(
-        results, names, "keras", "A step inside Keras `fit`", "median_ms", "{:.3g}", "keras_adjoint"
-    )
-    lines += _section(
-        results, names, "retrain",
-        "From \"depth changed\" to \"retrained, 50 iterations\", in seconds", "seconds", "{:.2g}",
-    )
-    versions = {names[p][0]: v.get("version", v.get("error")) for p, v in results["versions"].items()}
-    lines += ["## Versions", ""] + [f"- {name}: {version}" for name, version in versions.items()]
-    return "\n".join(lines) + "\n"
-
-
-def _section(results, names, task, title, key, form, base=OURS, ratio=True):
-    rows = [r for r in results["rows"] if r["task"] == task]
-    sizes = list(dict.fromkeys((r["n_qubits"], r["n_layers"]) for r in rows))
-    found = {(r["peer"], r["n_qubits"], r["n_layers"]): r for r in rows}
-    if not rows:
-        return []
-    lines = [f"## {title}", "", "| qubits, layers | " + " | ".join(f"{n}, {k}" for n, k in sizes)]
-    lines[-1] += " |"
-    lines.append("| --- |" + " ---: |" * len(sizes))
-    for peer in dict.fromkeys(r["peer"] for r in rows):
-        cells = []
-        for size in sizes:
-            entry, ours = found.get((peer, *size), {}), found.get((base, *size), {})
-            if key in entry and "error" not in entry:
-                cell = form.format(entry[key])
-                if ratio and peer != base and key in ours:
-                    cell += f" ({entry[key] / ours[key]:.3g})"
-            else:
-                cell = entry.get("error", "not run")
-            cells.append(cell)
-        lines.append(f"| {names[peer][0]} | " + " | ".join(cells) + " |")
-    return [*lines, ""]
 
 
 if __name__ == "__main__":
