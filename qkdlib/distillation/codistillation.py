@@ -120,28 +120,32 @@ class Learner:
         student: A `Student`.
         regulariser: A `Regulariser` or None.
         task: The `Task`.
-        index: Which of its students this is.
+        index: Which of its students this is; None for one that runs its circuit for others to see, and
+            takes no steps.
+        threads: Of its programs, see `Program`.
     """
 
-    def __init__(self, student, regulariser, task, index):
+    def __init__(self, student, regulariser, task, index, *, threads=None):
         self.n_classes = len(student.observables)
         self.regulariser, self.task, self.schedule = regulariser, task, None
-        self.program = student.program()
-        self._comparing = self.program
+        self.program = self._comparing = _program(student, student.observables, threads)
         if regulariser is not None and regulariser.output == "paulis":
             seen = [student.qubits[q] for q in regulariser.qubits]
             observables = (*student.observables, *pauli_strings(seen))
-            self._comparing = Program(
-                student.circuit, student.weight_symbols, student.data_symbols, observables,
-                qubits=student.qubits,
-            )
+            self._comparing = _program(student, observables, threads)
+        if index is None:
+            return
         self.inputs = task.inputs[index]
         self._loss = cross_entropy(
             task.labels[index], logit_scale=task.logit_scale, n_classes=self.n_classes
         )
 
     def forward(self, weights, inputs, *, keep):
-        """A run whose outputs the regulariser can compare; with `keep` it can be pulled back."""
+        """A run whose outputs the regulariser can compare; with `keep` it can be pulled back.
+
+        Its weights are rounded as a peer is told them: whoever runs it sees the same.
+        """
+        weights = np.asarray(weights, np.float32)
         states = self.regulariser is not None and self.regulariser.output == "states"
         return self._comparing.start(weights, **_as(inputs), keep=keep, output=states)
 
@@ -232,7 +236,9 @@ class Codistillation:
         weights: A list of float32 [n_weights], one per student.
         task_losses: Cross-entropy of each step's batch, [n_students, iterations].
         distances: Distance to the peers, the same shape; 0 where nothing was compared.
-        bytes_exchanged: What students sent each other, in bytes; 0 in one process.
+        bytes_exchanged: Size of the messages that students sent each other, times their receivers;
+            0 in one process. What goes to and from the process that called, so that a round can be
+            run again, is not counted.
     """
 
     weights: list
@@ -274,8 +280,12 @@ def codistill(
     weights=None,
     seed,
     callback=None,
+    processes=None,
+    scheduler=None,
+    exchange="weights",
+    timeout=30.0,
 ):
-    """Trains K students together.
+    """Trains K students together, here or in processes of their own.
 
     All take their step from the weights that they had at its beginning; peers are constants in the
     gradient. Without a regulariser, or with weight 0, each student takes the steps that
@@ -294,15 +304,32 @@ def codistill(
             by `student_seed(seed, k)`.
         seed: Seed of initial weights and of the order of samples.
         callback: Called as callback(step, weights) after each step, step from 1, `weights` a list;
-            returning True ends the training.
+            returning True ends the training. In processes it is called where a round of
+            `exchange_every` steps ends, once all students have come there.
+        processes: Number of processes on this machine over which students are spread; each starts in
+            a few seconds. By default students take turns in this one. The result is the same; see
+            `rounds` for what it costs and where it pays.
+        scheduler: Dask to use instead: a `distributed.Client` or a scheduler's address.
+        exchange: What processes tell each other: "weights", or "outputs" on the inputs to come.
+        timeout: Seconds within which a scheduler must answer.
 
     Returns:
         A `Codistillation`.
 
     Raises:
         TypeError, ValueError: A bad argument, named.
+        RuntimeError: A student's round failed, or its worker died too often; says which.
+        ConnectionError: The scheduler did not answer, or has no workers.
     """
+    from qkdlib.distillation import distributed  # it builds on this module
+
+    distributed.check_place(processes, scheduler, exchange, timeout)
     setup = check_setup(students, train, regulariser, schedule, shared, logit_scale, weights, seed)
+    if processes is not None or scheduler is not None:
+        return distributed.run(
+            setup, processes=processes, scheduler=scheduler, exchange=exchange, timeout=timeout,
+            callback=callback,
+        )
     students, regulariser, schedule, task, states = setup
     learners = [Learner(s, regulariser, task, k) for k, s in enumerate(students)]
     iterations = students[0].iterations
@@ -342,6 +369,11 @@ def codistill(
     return Codistillation(final, *history, 0, students, task.logit_scale)
 
 
+def _program(student, observables, threads):
+    symbols = student.weight_symbols, student.data_symbols
+    return Program(student.circuit, *symbols, observables, qubits=student.qubits, threads=threads)
+
+
 def _fresh(schedule):
     """Whether peers are seen as they are now, so that their own forward runs serve."""
     return schedule.exchange_every == 1 and schedule.staleness == 0 and schedule.peers == "constant"
@@ -363,29 +395,11 @@ def check_setup(students, train, regulariser, schedule, shared, logit_scale, wei
     schedule = Schedule() if schedule is None else schedule
     if not isinstance(schedule, Schedule):
         raise TypeError(f"schedule must be a Schedule, got {type(schedule).__name__}")
-    if regulariser is not None and not isinstance(regulariser, Regulariser):
-        raise TypeError(f"regulariser must be a Regulariser or None, got {regulariser!r}")
-    if regulariser is None and schedule.weight > 0:
-        raise ValueError(f"regulariser must be given with weight {schedule.weight}")
-    if regulariser is not None:
-        _check_registers(students, regulariser)
+    check_comparison(students, regulariser, schedule)
     seed = check_count("seed", seed, minimum=0)
     logit_scale = check_number("logit_scale", logit_scale, 0, open_minimum=True)
-    n_classes = len(students[0].observables)
-    private = isinstance(train, list)
-    pairs = train if private else [train] * len(students)
-    if len(pairs) != len(students):
-        raise ValueError(
-            f"train must have a shard for each of {len(students)} students, got {len(pairs)}"
-        )
-    data = [_checked_data(s, *pair, n_classes) for s, pair in zip(students, pairs, strict=True)]
-    if shared is not None:
-        shared = _checked_inputs("shared", students[0], shared)
-    elif private and regulariser is not None:
-        raise ValueError("shared must be given with private shards: students are compared on it")
-    task = Task(
-        [x for x, _ in data], [y for _, y in data], shared, students[0].batch_size, logit_scale, seed
-    )
+    data = check_data(students, train, shared, needs_shared=regulariser is not None)
+    task = Task(*data, students[0].batch_size, logit_scale, seed)
     if weights is None:
         weights = [
             initial_weights(len(s.weight_symbols), seed=student_seed(seed, k))
@@ -402,6 +416,40 @@ def check_setup(students, train, regulariser, schedule, shared, logit_scale, wei
     return students, regulariser, schedule, task, states
 
 
+def check_comparison(students, regulariser, schedule):
+    """Checks that students, `Student` objects or QNNs, can be compared by the regulariser."""
+    classes = [len(student.observables) for student in students]
+    if len(set(classes)) > 1:
+        raise ValueError(f"students must have the same number of classes, got {classes}")
+    if regulariser is None:
+        if schedule.weight > 0:
+            raise ValueError(f"regulariser must be given with weight {schedule.weight}")
+        return
+    if not isinstance(regulariser, Regulariser):
+        raise TypeError(f"regulariser must be a Regulariser or None, got {regulariser!r}")
+    _check_registers(students, regulariser)
+
+
+def check_data(students, train, shared, *, needs_shared):
+    """Checks `train` and `shared` as in `codistill`; returns (inputs, labels, shared).
+
+    Students are `Student` objects or QNNs; inputs and labels are lists with an entry for each.
+    """
+    n_classes = len(students[0].observables)
+    private = isinstance(train, list)
+    pairs = train if private else [train] * len(students)
+    if len(pairs) != len(students):
+        raise ValueError(
+            f"train must have a shard for each of {len(students)} students, got {len(pairs)}"
+        )
+    data = [_checked_data(s, *pair, n_classes) for s, pair in zip(students, pairs, strict=True)]
+    if shared is not None:
+        shared, *_ = [_checked_inputs("shared", student, shared) for student in students]
+    elif private and needs_shared:
+        raise ValueError("shared must be given with private shards: students are compared on it")
+    return [x for x, _ in data], [y for _, y in data], shared
+
+
 def _checked_students(students):
     students = [students] if isinstance(students, Student) else list(students)
     if not students:
@@ -413,8 +461,6 @@ def _checked_students(students):
             ours, first = getattr(student, name), getattr(students[0], name)
             if ours != first:
                 raise ValueError(f"students must have the same {name}, got {first} and {ours}")
-        if len(student.observables) != len(students[0].observables):
-            raise ValueError("students must have the same number of classes")
     check_count("iterations", students[0].iterations)
     check_count("batch_size", students[0].batch_size)
     return students

@@ -61,6 +61,7 @@ class QNN(keras.Model):
                 f"got {encoding.n_qubits} and {ansatz.n_qubits}"
             )
         self.n_qubits = check_count("n_qubits", ansatz.n_qubits)
+        self.qubits = tuple(ansatz.qubits)
         self.logit_scale = check_number("logit_scale", logit_scale, 0, open_minimum=True)
         self.l2 = check_number("l2", l2, 0)
         self.seed = check_count("seed", seed, minimum=0)
@@ -74,13 +75,7 @@ class QNN(keras.Model):
         self.observables = list(observables)
         self.engine_name = engine or default_engine()
         self.engine_options = dict(engine_options or {})
-        options = dict(self.engine_options)
-        if self.engine_name == "adjoint":
-            options.setdefault("qubits", ansatz.qubits)
-        self._engine = create_engine(
-            self.engine_name, self.circuit, self.weight_symbols, self.data_symbols,
-            self.observables, **options,
-        )
+        self._engine = self.engine_for(self.observables)
         self.takes_states = encoding is None
         if self.takes_states and not self._engine.accepts_states:
             raise ValueError(
@@ -108,6 +103,16 @@ class QNN(keras.Model):
     def call(self, inputs):
         """Logits, float32 [batch, n_classes]."""
         return self.logit_scale * self._engine.expectation(self.theta, inputs)
+
+    def engine_for(self, observables):
+        """A new engine that runs this QNN's circuit, with other observables."""
+        options = dict(self.engine_options)
+        if self.engine_name == "adjoint":
+            options.setdefault("qubits", self.qubits)
+        return create_engine(
+            self.engine_name, self.circuit, self.weight_symbols, self.data_symbols, observables,
+            **options,
+        )
 
     def compute_output_shape(self, input_shape):
         """(batch, n_classes)."""

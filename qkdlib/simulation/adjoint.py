@@ -50,8 +50,9 @@ class AdjointEngine:
             threads=threads,
             normalised=normalised,
         )
-        self._values = _Differentiable(self.program, output=False)
+        self._values = _Differentiable(self.program, values=True)
         self._outputs = _Differentiable(self.program, output=True)
+        self._both = _Differentiable(self.program, values=True, output=True)
 
     def expectation(self, weights, inputs):
         """Expectation values, with gradients to weights and inputs.
@@ -64,22 +65,29 @@ class AdjointEngine:
         Returns:
             float32 [batch, n_observables].
         """
-        return self._values(weights, inputs)
+        return self._values(weights, inputs)[0]
 
     def output_states(self, weights, inputs):
         """Output states, complex64 [batch, 2**n_qubits]; arguments as in `expectation`."""
-        return self._outputs(weights, inputs)
+        return self._outputs(weights, inputs)[0]
+
+    def expectation_and_states(self, weights, inputs):
+        """Both of one run, (expectation values, output states); arguments as in `expectation`.
+
+        A loss of both costs one sweep back.
+        """
+        return tuple(self._both(weights, inputs))
 
 
 class _Differentiable:
-    def __init__(self, program, output):
-        self._program, self._output = program, output
+    def __init__(self, program, values=False, output=False):
+        self._program, self._has_values, self._output = program, values, output
         self._last = None  # (ticket, Run) of the latest forward call
         self._lock = threading.Lock()
         self._function = tf.custom_gradient(self._forward_and_grad)
-        width = 1 << program.n_qubits if output else program.n_observables
-        self._type = tf.complex64 if output else tf.float32
-        self._width = width
+        results = [(tf.float32, program.n_observables)] * values
+        results += [(tf.complex64, 1 << program.n_qubits)] * output
+        self._types, self._widths = zip(*results, strict=True)
 
     def __call__(self, weights, inputs):
         data, states = self._split(inputs)
@@ -98,16 +106,17 @@ class _Differentiable:
 
     def _forward_and_grad(self, weights, data, states):
         if tf.executing_eagerly():
-            result, ticket = self._forward(weights.numpy(), data.numpy(), states.numpy())
-            result = tf.constant(result)
+            *results, ticket = self._forward(weights.numpy(), data.numpy(), states.numpy())
+            results = [tf.constant(result) for result in results]
         else:
-            result, ticket = tf.numpy_function(
-                self._forward, [weights, data, states], [self._type, tf.int64], stateful=False
+            *results, ticket = tf.numpy_function(
+                self._forward, [weights, data, states], [*self._types, tf.int64], stateful=False
             )
-            result.set_shape([_rows(data, states), self._width])
+            for result, width in zip(results, self._widths, strict=True):
+                result.set_shape([_rows(data, states), width])
 
-        def grad(cotangent):
-            arguments = [weights, data, states, ticket, cotangent]
+        def grad(*cotangents):
+            arguments = [weights, data, states, ticket, *cotangents]
             if tf.executing_eagerly():
                 arrays = [np.asarray(argument) for argument in arguments]
                 found = self._backward(*arrays, wrt=("weights", "data", "states"))
@@ -119,7 +128,7 @@ class _Differentiable:
                 for name, tensor in (("weights", weights), ("data", data), ("states", states))
             )
 
-        return result, grad
+        return results, grad
 
     def _backward_operation(self, name, tensor, arguments):
         if tensor.shape[-1] == 0:
@@ -137,12 +146,14 @@ class _Differentiable:
 
     def _forward(self, weights, data, states):
         run = self._start(weights, data, states)
-        result = run.outputs() if self._output else run.values()
+        results = [run.values()] if self._has_values else []
+        if self._output:
+            results.append(run.outputs())
         ticket = np.int64(next(_tickets))
         self._keep(ticket, run)
-        return result, ticket
+        return *results, ticket
 
-    def _backward(self, weights, data, states, ticket, cotangent, *, wrt):
+    def _backward(self, weights, data, states, ticket, *cotangents, wrt):
         with self._lock:
             last, self._last = self._last, None
         if last is not None and last[0] == ticket:
@@ -151,8 +162,11 @@ class _Differentiable:
             if last is not None:
                 last[1].release()
             run = self._start(weights, data, states)
-        pull = run.pull_outputs if self._output else run.pull_values
-        found = pull(cotangent, wrt)
+        if self._output:
+            *values, cotangent = cotangents
+            found = run.pull_outputs(cotangent, wrt, *values)
+        else:
+            found = run.pull_values(*cotangents, wrt)
         self._keep(ticket, run)
         return (
             found.weights,

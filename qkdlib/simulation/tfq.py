@@ -61,6 +61,7 @@ class TFQEngine:
                 )
         self.n_weights, self.n_data = len(weight_symbols), len(data_symbols)
         self.repetitions = repetitions
+        self._tfq = tfq
         self._names = tf.constant([*map(str, data_symbols), *map(str, weight_symbols)], tf.string)
         self._program = _serialize(tfq, circuit)
         sums = [[cirq.PauliSum() + observable for observable in observables]]
@@ -81,20 +82,50 @@ class TFQEngine:
             weights: float32 tensor [n_weights].
             inputs: float32 tensor [batch, n_data], values of the data symbols in radians.
         """
-        inputs = tf.cast(inputs, tf.float32)
-        batch = tf.shape(inputs)[0]
-        shared = tf.broadcast_to(tf.cast(weights, tf.float32), [batch, self.n_weights])
-        values = tf.concat([inputs, shared], axis=1)
-        arguments = [
-            tf.broadcast_to(self._program, [batch]),
-            self._names,
-            values,
-            tf.broadcast_to(self._observables, [batch, self._observables.shape[1]]),
-        ]
+        programs, values = self._programs(weights, inputs)
+        shape = [tf.shape(programs)[0], self._observables.shape[1]]
+        arguments = [programs, self._names, values, tf.broadcast_to(self._observables, shape)]
         if self.repetitions is not None:
             shots = tf.fill(tf.shape(arguments[3]), tf.constant(self.repetitions, tf.int32))
             arguments.append(shots)
         return self._op(*arguments)
+
+    def bound(self, weights, inputs):
+        """The circuits with all values filled in: string tensor [batch], for `fidelity`."""
+        programs, values = self._programs(weights, inputs)
+        return self._tfq.resolve_parameters(programs, self._names, values)
+
+    def fidelity(self, weights, inputs, others):
+        """|<other|state>|^2 of output states, differentiable by the weights; never by shots.
+
+        TensorFlow Quantum's gradient is wrong for several other circuits per sample, so they are
+        asked for one at a time: each becomes a sample of its own.
+
+        Args:
+            weights, inputs: As in `expectation`.
+            others: What `bound` of engines on the same qubits returned, a list of n_others.
+
+        Returns:
+            float32 [n_others, batch].
+        """
+        data, names = self._names[: self.n_data], self._names[self.n_data :]
+        programs, values = self._programs(weights, inputs)
+        # with the data filled in, nothing is spent on their gradient
+        programs = self._tfq.resolve_parameters(programs, data, values[:, : self.n_data])
+        found = self._tfq.math.fidelity(
+            tf.tile(programs, [len(others)]),
+            names,
+            tf.tile(values[:, self.n_data :], [len(others), 1]),
+            tf.concat(others, axis=0)[:, None],
+        )
+        return tf.reshape(found, [len(others), -1])
+
+    def _programs(self, weights, inputs):
+        """A circuit per sample, and the values of all its symbols [batch, n_data + n_weights]."""
+        inputs = tf.cast(inputs, tf.float32)
+        batch = tf.shape(inputs)[0]
+        shared = tf.broadcast_to(tf.cast(weights, tf.float32), [batch, self.n_weights])
+        return tf.broadcast_to(self._program, [batch]), tf.concat([inputs, shared], axis=1)
 
 
 def _serialize(tfq, circuit):
