@@ -108,17 +108,15 @@ class TFQEngine:
         Returns:
             float32 [n_others, batch].
         """
-        data, names = self._names[: self.n_data], self._names[self.n_data :]
         programs, values = self._programs(weights, inputs)
-        # with the data filled in, nothing is spent on their gradient
-        programs = self._tfq.resolve_parameters(programs, data, values[:, : self.n_data])
+        n_others = len(others)
         found = self._tfq.math.fidelity(
-            tf.tile(programs, [len(others)]),
-            names,
-            tf.tile(values[:, self.n_data :], [len(others), 1]),
+            tf.tile(programs, [n_others]),
+            self._names,
+            tf.tile(values, [n_others, 1]),
             tf.concat(others, axis=0)[:, None],
         )
-        return tf.reshape(found, [len(others), -1])
+        return tf.reshape(found, [n_others, -1])
 
     def _programs(self, weights, inputs):
         """A circuit per sample, and the values of all its symbols [batch, n_data + n_weights]."""
