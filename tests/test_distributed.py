@@ -1,13 +1,17 @@
 """Codistillation in processes of its own: the same result, whatever dies on the way."""
 
+import logging
 import os
 import pickle
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 
+import distributed as dask
 import numpy as np
 import psutil
 import pytest
@@ -302,3 +306,84 @@ def test_bad_arguments(options, error, message):
     with pytest.raises(error, match=message):
         trained(**options)
     assert not children()
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two Dask workers, each a process that is started again if it dies."""
+    with dask.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", memory_limit=0,
+        silence_logs=logging.CRITICAL,
+    ) as cluster:
+        yield cluster
+
+
+def test_dask_leads_where_one_process_leads(cluster):
+    stale = Schedule(0.5, exchange_every=5, staleness=2)
+    expected = trained(PART, stale, private=True)
+    for exchange in ("weights", "outputs"):
+        found = trained(
+            PART, stale, private=True, scheduler=cluster.scheduler_address, exchange=exchange
+        )
+        assert_same(found, expected)
+        _, coordinator, _ = in_any_order(exchange, PART, stale, True)
+        assert found.bytes_exchanged == coordinator.bytes_exchanged
+
+
+def test_a_dask_worker_that_is_killed_changes_nothing(cluster):
+    killed = []
+    with dask.Client(cluster) as client:
+
+        def kill(step, weights):
+            if step == 4:
+                killed.append(next(iter(client.run(os.getpid).values())))
+                os.kill(killed[0], signal.SIGKILL)
+
+        found = trained(FULL, scheduler=client, callback=kill)
+        assert killed
+        assert not psutil.pid_exists(killed[0])
+        assert_same(found, trained(FULL))
+        assert client.status == "running"  # it is the caller's
+        assert not client.futures
+
+
+def test_dask_says_whose_round_failed(cluster):
+    ansatz = hardware_efficient_ansatz(2, 1)
+    quantum = Student.of(None, ansatz, z_observables(2, 2), iterations=3, batch_size=2)
+    bad = 3 * np.eye(4, dtype=np.complex64)
+    with pytest.raises(RuntimeError, match="student 0 in round 0 .*failed: ValueError: states must be"):
+        codistill(quantum, (bad, [0, 1, 0, 1]), seed=0, scheduler=cluster.scheduler_address)
+
+
+def test_a_scheduler_without_workers():
+    silent = r"scheduler tcp://\S+ had no workers for 0.5 s"
+    with (
+        dask.LocalCluster(n_workers=0, dashboard_address=":0") as empty,
+        pytest.raises(ConnectionError, match=silent),
+    ):
+        trained(scheduler=empty.scheduler_address, timeout=0.5)
+
+
+@pytest.mark.parametrize("listens", [False, True], ids=["nobody", "mute"])
+def test_a_scheduler_that_does_not_answer(listens):
+    before, start = set(threading.enumerate()), time.perf_counter()
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        if listens:
+            mute.listen()
+        address = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
+        with pytest.raises(ConnectionError, match=f"scheduler {address} did not answer within 1.5 s"):
+            trained(scheduler=address, timeout=1.5)
+    assert time.perf_counter() - start < 10
+    assert not [t for t in threading.enumerate() if t not in before and t.is_alive()]
+
+
+def test_an_address_that_is_none():
+    with pytest.raises(ValueError, match="scheduler must be an address like .* got 'localhost'"):
+        trained(scheduler="localhost")
+
+
+def test_without_dask_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ImportError, match="scheduler needs Dask: pip install"):
+        trained(scheduler="tcp://127.0.0.1:8786")

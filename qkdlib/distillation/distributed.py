@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, deque
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, Pipe, wait
 
@@ -288,12 +288,24 @@ class Dask:
                 raise self._silence()
             return
         self._address = self._scheduler
-        try:
-            self._client = self._dask.Client(
-                self._address, timeout=self._timeout, set_as_default=False
-            )
-        except (OSError, asyncio.TimeoutError, ValueError) as error:
-            raise self._silence() from error
+        # A client that gets no answer may wait for ever, and leaves its thread: ask first. The caller's
+        # thread may have a loop of its own (a notebook's has).
+        with ThreadPoolExecutor(1) as thread:
+            try:
+                thread.submit(asyncio.run, self._knock()).result()
+            except (OSError, asyncio.TimeoutError) as error:
+                raise self._silence() from error
+            except ValueError as error:
+                example = "an address like 'tcp://host:8786'"
+                raise ValueError(
+                    f"scheduler must be {example}, got {self._address!r}: {error}"
+                ) from None
+        self._client = self._dask.Client(self._address, timeout=self._timeout, set_as_default=False)
+
+    async def _knock(self):
+        arguments = self._dask.Security().get_connection_args("client")
+        async with self._dask.rpc(self._address, connection_args=arguments) as scheduler:
+            await asyncio.wait_for(scheduler.identity(), self._timeout)
 
     def _check(self):
         """ConnectionError unless the scheduler answers, and soon has a worker."""
