@@ -261,16 +261,14 @@ class Codistiller(keras.Model):
             answer = _ensemble(logits)
             self._accuracy.update_state(labels[0], answer)
             logs = self.compute_metrics(inputs[0], labels[0], answer)
-        else:
-            logs = self.get_metrics_result()
-        unknown = set() if common else {"accuracy", *self._names_of_compiled_metrics()}
-        if distances is None:
-            unknown |= {metric.name for metric in self._distances}
-        return {name: value for name, value in logs.items() if name not in unknown}
-
-    def _names_of_compiled_metrics(self):
-        compiled = self._compile_metrics
-        return () if compiled is None else compiled.result().keys()
+            if distances is None:
+                logs = {name: logs[name] for name in logs.keys() - {d.name for d in self._distances}}
+            return logs
+        if self._compile_metrics is not None and not self._compile_metrics.built:
+            self._compile_metrics.build(labels[0], logits[0])  # Keras asks for their results
+        known = [self._loss_tracker, *self._loss_means, *self._accuracies]
+        known += [] if distances is None else self._distances
+        return {metric.name: metric.result() for metric in known}
 
     def _weight_now(self):
         if self._schedule.warm_up == 0:
