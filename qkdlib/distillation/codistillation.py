@@ -184,7 +184,8 @@ class Learner:
             task_loss, gradient = self._task(state.weights, rows)
         else:
             distance, slope = self.regulariser(own, peers)
-            distance, slope = float(distance.mean()), slope * (weight / len(slope))
+            distance = float(distance.mean())
+            slope *= weight / len(slope)
             if shared is None:
                 values = run.values()[:, : self.n_classes]
                 task_loss, cotangent = self._loss(values, rows)

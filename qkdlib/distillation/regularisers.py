@@ -20,7 +20,7 @@ import cirq
 import numpy as np
 
 from qkdlib._checks import check_choice, check_count
-from qkdlib.distillation.losses import check_temperature, log_softened, softened
+from qkdlib.distillation.losses import check_temperature
 
 KINDS = ("kl", "infidelity")
 # Eigenvalues below this are rounding errors of reduced states that are pure or nearly so, where the
@@ -98,12 +98,11 @@ def infidelity(states, peers):
         (values, gradient): float64 [batch] in [0, 1], and dR/dRe + i dR/dIm, an array like `states`.
         A peer's global phase changes neither; that of `states` turns the gradient along.
     """
-    values, gradient = np.ones(len(states)), np.zeros_like(states)
-    for peer in peers:
-        overlap = np.vecdot(peer, states)  # <peer|state>
-        values -= (overlap.real.astype(float) ** 2 + overlap.imag**2) / len(peers)
-        gradient -= (overlap * np.float32(2 / len(peers)))[:, None] * peer
-    return np.clip(values, 0.0, 1.0), gradient
+    peers = np.stack(peers, axis=1)  # [batch, n_peers, size]
+    overlaps = np.vecdot(peers, states[:, None])  # <peer|state>
+    values = 1 - (overlaps.real.astype(float) ** 2 + overlaps.imag**2).mean(axis=1)
+    factors = overlaps * overlaps.dtype.type(-2 / peers.shape[1])
+    return _clipped(values), (factors[:, None] @ peers)[:, 0]
 
 
 def reduced_infidelity(paulis, peers):
@@ -122,8 +121,8 @@ def reduced_infidelity(paulis, peers):
     """
     own, peers = np.asarray(paulis, float), np.stack(peers).astype(float)
     fidelity = _bloch_fidelity if own.shape[1] == 3 else _mixed_fidelity
-    values, slopes = fidelity(np.broadcast_to(own, peers.shape), peers)
-    return np.clip(1 - values.mean(axis=0), 0.0, 1.0), -slopes.mean(axis=0)
+    values, slopes = fidelity(own, peers)
+    return _clipped(1 - values), -slopes
 
 
 def pauli_strings(qubits):
@@ -146,25 +145,36 @@ def density_of(paulis):
     return (np.eye(size) + np.tensordot(np.asarray(paulis, float), basis, axes=1)) / size
 
 
+def _clipped(values):
+    return np.minimum(np.maximum(values, 0.0), 1.0)  # np.clip takes four times as long
+
+
 def _divergence(own, peers, temperature):
-    target = softened(np.stack(peers), temperature).mean(axis=0)
-    log_p = log_softened(own, temperature)
+    # classes first: sums over a short last axis are slow
+    logits = np.stack([own.T, *[peer.T for peer in peers]], axis=1) / float(temperature)
+    logits = logits - logits.max(axis=0)
+    powers = np.exp(logits)
+    totals = powers.sum(axis=0)
+    probabilities = powers / totals
+    target = probabilities[:, 1:].sum(axis=1) / len(peers)
+    log_p = logits[:, 0] - np.log(totals[0])
     log_target = np.log(np.maximum(target, np.finfo(float).tiny))  # 0 log 0 = 0
-    values = temperature**2 * np.maximum((target * (log_target - log_p)).sum(axis=1), 0.0)
-    return values, temperature * (np.exp(log_p) - target)
+    values = np.maximum((target * (log_target - log_p)).sum(axis=0), 0.0)
+    return temperature**2 * values, temperature * (probabilities[:, 0] - target).T
 
 
 def _bloch_fidelity(own, peers):
-    """Fidelity of one qubit's states by their Bloch vectors, and its derivative by `own`."""
-    room_own = np.maximum(1 - (own**2).sum(axis=-1), 0.0)
-    room_peer = np.maximum(1 - (peers**2).sum(axis=-1), 0.0)
-    values = (1 + (own * peers).sum(axis=-1) + np.sqrt(room_own * room_peer)) / 2
-    steepness = np.sqrt(room_peer / np.maximum(room_own, _SMALLEST))
-    return values, (peers - steepness[..., None] * own) / 2
+    """Mean fidelity of one qubit's states by their Bloch vectors, and its derivative by `own`."""
+    room_own = np.maximum(1 - np.vecdot(own, own), 0.0)
+    room_peers = np.maximum(1 - np.vecdot(peers, peers), 0.0)
+    values = 1 + np.vecdot(peers, own) + np.sqrt(room_own * room_peers)
+    steepness = np.sqrt(room_peers / np.maximum(room_own, _SMALLEST)).sum(axis=0)
+    slopes = peers.sum(axis=0) - steepness[:, None] * own
+    return values.sum(axis=0) / (2 * len(peers)), slopes / (2 * len(peers))
 
 
 def _mixed_fidelity(own, peers):
-    """Fidelity of mixed states by their Pauli vectors, and its derivative by `own`.
+    """Mean fidelity of mixed states by their Pauli vectors, and its derivative by `own`.
 
     With M = sqrt(rho_j) rho sqrt(rho_j): F = (Tr sqrt M)^2, dF/drho = sqrt(F) sqrt(rho_j) M^(-1/2)
     sqrt(rho_j).
@@ -177,9 +187,10 @@ def _mixed_fidelity(own, peers):
     half = root @ vectors
     # an eigenvalue of zero has no finite slope; where rho_j is pure `half` has no such column
     inverse = np.where(values > _SMALLEST**2, 1 / np.maximum(roots, _SMALLEST), 0.0)
-    slope = total[..., None, None] * (half * inverse[..., None, :]) @ _dagger(half)
-    by_pauli = np.einsum("...ab,iba->...i", slope, basis).real / basis.shape[-1]
-    return total**2, by_pauli
+    slope = ((half * (total[..., None] * inverse)[..., None, :]) @ _dagger(half)).mean(axis=0)
+    # Tr(slope P), a product of rows: P is its own conjugate transpose
+    by_pauli = slope.reshape(len(own), -1) @ basis.reshape(len(basis), -1).conj().T
+    return (total**2).mean(axis=0), by_pauli.real / basis.shape[-1]
 
 
 def _root(density):

@@ -47,14 +47,14 @@ class Plan:
         if len(self._spare) < 2:
             self._spare.append(buffers)
 
-
     def apply(self, factors, states):
         """sum_t factors[:, t] P_t |state>, P_t the Pauli strings: complex64 [batch, 2**n_qubits]."""
         if self._paulis is None:
-            self._paulis = [_permutation(*term, states.shape[1]) for term in self._terms]
-        result = np.zeros_like(states)
-        for (source, sign), factor in zip(self._paulis, factors.T, strict=True):
-            result += factor[:, None] * sign * (states if source is None else states[:, source])
+            self._paulis = _permutations(self._terms, states.shape[1])
+        diagonal, signs, others = self._paulis
+        result = (factors[:, diagonal] @ signs) * states
+        for term, source, sign in others:
+            result += factors[:, term, None] * sign * states[:, source]
         return result
 
 
@@ -239,13 +239,18 @@ def _cotangent(values, dtype, shape):
     return array
 
 
-def _permutation(flips, signs, n_y, size):
-    """A Pauli string on state vectors: (source of each amplitude, or None for its own place; sign)."""
-    source = np.arange(size) ^ flips
-    odd = np.bitwise_count(source & signs) % 2
-    sign = (1 - 2.0 * odd) * 1j**n_y
-    sign = sign.astype(np.complex64) if n_y % 2 else sign.real.astype(np.float32)
-    return (source if flips else None), sign
+def _permutations(terms, size):
+    """Pauli strings on state vectors: those of Z alone as (positions, signs [n, size]), and of the
+    others (position, source of each amplitude, its factor)."""
+    others, rows = [], np.arange(size)
+    for position, (flips, signs, n_y) in enumerate(terms):
+        source = rows ^ flips
+        sign = 1 - 2.0 * (np.bitwise_count(source & signs) % 2)
+        others.append((position, source, (sign * 1j**n_y).astype(np.complex64)))
+    diagonal = [position for position in range(len(terms)) if terms[position][0] == 0]
+    signs = np.array([others[position][2].real for position in diagonal], np.float32)
+    others = [other for other in others if other[0] not in diagonal]
+    return diagonal, signs.reshape(len(diagonal), size), others
 
 
 def check_memory(n_qubits, n_states):
