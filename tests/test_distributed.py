@@ -275,15 +275,21 @@ trained(students=[student(1, 10**6)] * 3, processes=2, callback=lambda step, w: 
 
 
 @pytest.mark.slow
-def test_workers_end_when_their_caller_is_killed():
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_workers_end_with_their_caller(end):
     script = SCRIPT.format(tests=os.path.dirname(__file__))
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as caller:
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    ) as caller:
         assert caller.stdout.readline() == "no guard needed\n"
         assert caller.stdout.readline() == "1\n"  # printed once: workers do not run the script
         workers = psutil.Process(caller.pid).children(recursive=True)
-        caller.kill()
+        os.killpg(caller.pid, end)  # as a terminal or a notebook interrupts
+        error = caller.communicate(timeout=60)[1]
     assert len(workers) == 2
     assert not psutil.wait_procs(workers, timeout=20)[1]
+    assert error.count("Traceback") == (end == signal.SIGINT)
 
 
 @pytest.mark.parametrize(

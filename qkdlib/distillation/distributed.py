@@ -1,6 +1,15 @@
 """Where codistillation's rounds are played: processes of this machine, or a Dask cluster.
 
 The process that called coordinates (see `rounds`); workers only ever hold what they were told.
+
+Where it pays: for students on several machines; for shards that must stay apart; and on one machine for
+circuits large enough that a step outweighs a message, where one process leaves cores idle. It uses
+threads as soon as circuits are large, one per 16 samples of a batch, so with batches that fill the cores
+there is nothing to gain. It does not pay for small circuits, whose step takes less time than a message,
+nor for short runs: every process imports the library anew. Rare exchanges (`exchange_every`) spare
+messages, and with a staleness nobody waits for them. "weights" has every student run each peer's circuit
+at every step; "outputs" runs each once, but for full states every sample is a message of 2^n_qubits
+amplitudes. `benchmarks/distribution.py` measures it.
 """
 
 import asyncio
@@ -8,7 +17,6 @@ import contextlib
 import os
 import pickle
 import queue
-import signal
 import subprocess
 import sys
 import time
@@ -145,6 +153,7 @@ class Processes:
                 [sys.executable, "-c", code, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
+                start_new_session=True,  # an interrupt from the keyboard is the caller's to handle
                 env=_environment(self.plan.threads),
             )
             worker.connection = connection
@@ -172,7 +181,6 @@ class Processes:
 
 def work(descriptor):
     """The life of a worker: a plan, then jobs, until the connection ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the caller's to handle
     connection = Connection(descriptor)
     try:
         crew = Crew(connection.recv())
@@ -217,7 +225,9 @@ class Dask:
     """Workers of an existing Dask cluster; which student runs where is left to Dask.
 
     A task counts as one thread there, so programs use one. Dask runs the tasks of a worker that died
-    again on another one, up to its own limit (`distributed.scheduler.allowed-failures`).
+    again on another one, up to its own limit (`distributed.scheduler.allowed-failures`). Messages go
+    by way of the scheduler, which is made for small ones: prefer "weights". When a run ends early Dask
+    finishes the rounds that have begun and no others.
     """
 
     def __init__(self, plan, scheduler, timeout):
