@@ -514,3 +514,17 @@ def against(teacher):
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+def test_a_conditions_loss_is_eq_7_and_its_gradient(direction):
+    rng = np.random.default_rng(3)
+    teacher, values = rng.normal(size=(9, 3)), rng.uniform(-1, 1, (4, 3))
+    labels, rows = rng.integers(0, 3, 9), np.array([2, 7, 7, 0])
+    condition = distilled(0.3, 0.7, logit_scale=2.5, direction=direction)
+    loss, slope = condition.loss(labels, teacher, 3, 0)(values, rows)
+    inputs = (teacher[rows], 2.5 * values, labels[rows])
+    settings = {"temperature": 0.3, "alpha": 0.7, "direction": direction}
+    assert loss == pytest.approx(distillation_loss(*inputs, **settings).mean(), rel=1e-12)
+    expected = 2.5 * distillation_gradient(*inputs, **settings) / 4
+    assert slope == pytest.approx(expected, rel=1e-10, abs=1e-13)

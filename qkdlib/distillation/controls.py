@@ -12,14 +12,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from qkdlib._checks import check_count, check_number
+from qkdlib._checks import check_choice, check_count, check_matrix, check_number
 from qkdlib.distillation.losses import (
+    DIRECTIONS,
     check_temperature,
-    distillation_gradient,
-    distillation_loss,
     log_softened,
     smoothed_labels,
 )
+from qkdlib.simulation.optimise import log_softmax
 
 
 @dataclass(frozen=True)
@@ -161,21 +161,30 @@ def _soft_target_loss(target, scale):
 
 
 def _teacher_loss(temperature, alpha, direction, change):
-    settings = {
-        "temperature": check_temperature(temperature),
-        "alpha": check_number("alpha", alpha, 0, 1),
-        "direction": direction,
-    }
+    temperature = check_temperature(temperature)
+    alpha = check_number("alpha", alpha, 0, 1)
+    check_choice("direction", direction, DIRECTIONS)
 
     def make(condition, labels, teacher_logits, n_classes, seed):
-        del n_classes
-        teacher_logits = change(np.asarray(teacher_logits, float), seed)
+        # `distillation_loss` and its gradient in one go; what is fixed is checked and computed once.
+        given = check_matrix("teacher_logits", change(np.asarray(teacher_logits, float), seed))
+        log_teacher = log_softened(given, temperature)
+        targets, scale = smoothed_labels(labels, n_classes), condition.logit_scale
 
         def loss(values, rows):
-            given = (teacher_logits[rows], condition.logit_scale * values, labels[rows])
-            slope = distillation_gradient(*given, **settings)
-            mean = distillation_loss(*given, **settings).mean()
-            return mean, condition.logit_scale * slope / len(rows)
+            logits = scale * np.asarray(values, float)
+            log_t, target = log_teacher[rows], targets[rows]
+            log_s, log_p = log_softmax(logits / temperature), log_softmax(logits)
+            s = np.exp(log_s)
+            if direction == "forward":
+                t = np.exp(log_t)
+                knowledge, pull = (t * (log_t - log_s)).sum(axis=1), s - t
+            else:
+                knowledge = (s * (log_s - log_t)).sum(axis=1)
+                pull = s * (log_s - log_t - knowledge[:, None])
+            total = alpha * temperature**2 * knowledge - (1 - alpha) * (target * log_p).sum(axis=1)
+            slope = alpha * temperature * pull + (1 - alpha) * (np.exp(log_p) - target)
+            return total.mean(), scale * slope / len(rows)
 
         return loss
 
