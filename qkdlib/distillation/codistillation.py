@@ -184,7 +184,7 @@ class Learner:
             task_loss, gradient = self._task(state.weights, rows)
         else:
             distance, slope = self.regulariser(own, peers)
-            distance = float(distance.mean())
+            distance = float(distance.sum() / len(distance))
             slope *= weight / len(slope)
             if shared is None:
                 values = run.values()[:, : self.n_classes]

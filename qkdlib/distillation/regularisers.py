@@ -100,8 +100,9 @@ def infidelity(states, peers):
     """
     peers = np.stack(peers, axis=1)  # [batch, n_peers, size]
     overlaps = np.vecdot(peers, states[:, None])  # <peer|state>
-    values = 1 - (overlaps.real.astype(float) ** 2 + overlaps.imag**2).mean(axis=1)
-    factors = overlaps * overlaps.dtype.type(-2 / peers.shape[1])
+    n_peers = peers.shape[1]
+    values = 1 - np.vecdot(overlaps, overlaps).real.astype(float) / n_peers
+    factors = overlaps * overlaps.dtype.type(-2 / n_peers)
     return _clipped(values), (factors[:, None] @ peers)[:, 0]
 
 

@@ -47,14 +47,17 @@ class Plan:
         if len(self._spare) < 2:
             self._spare.append(buffers)
 
-    def apply(self, factors, states):
-        """sum_t factors[:, t] P_t |state>, P_t the Pauli strings: complex64 [batch, 2**n_qubits]."""
+    def observed(self, cotangent, states):
+        """2 sum_o cotangent[:, o] O_o |state>: complex64 [batch, 2**n_qubits].
+
+        It is the derivative of sum(cotangent * values) by the states' real and imaginary parts.
+        """
         if self._paulis is None:
-            self._paulis = _permutations(self._terms, states.shape[1])
-        diagonal, signs, others = self._paulis
-        result = (factors[:, diagonal] @ signs) * states
-        for term, source, sign in others:
-            result += factors[:, term, None] * sign * states[:, source]
+            self._paulis = _permutations(self._terms, 2 * self.coefficients, states.shape[1])
+        diagonal, others = self._paulis
+        result = (cotangent @ diagonal) * states
+        for coefficients, source, sign in others:
+            result += (cotangent @ coefficients)[:, None] * sign * states[:, source]
         return result
 
 
@@ -164,8 +167,9 @@ class Run:
         turned = cotangent * self._global_phase().conj()[:, None] if self._global_phases else cotangent
         if values is not None:
             shape = (self.batch, self.plan.coefficients.shape[1])
-            factor = 2 * _cotangent(values, np.float32, shape) @ self.plan.coefficients.T
-            turned = turned + self.plan.apply(factor, self._outputs)
+            pulled = self.plan.observed(_cotangent(values, np.float32, shape), self._outputs)
+            pulled += turned
+            turned = pulled
         turned = np.ascontiguousarray(turned)
         gradients = self._pull(factors, turned, wrt)
         if not self._global_phases:
@@ -239,18 +243,18 @@ def _cotangent(values, dtype, shape):
     return array
 
 
-def _permutations(terms, size):
-    """Pauli strings on state vectors: those of Z alone as (positions, signs [n, size]), and of the
-    others (position, source of each amplitude, its factor)."""
-    others, rows = [], np.arange(size)
-    for position, (flips, signs, n_y) in enumerate(terms):
-        source = rows ^ flips
+def _permutations(terms, coefficients, size):
+    """Pauli strings on state vectors: diagonals of those of Z alone, summed, [n_observables, size]; of
+    the others (coefficients [n_observables], source of each amplitude, its factor)."""
+    diagonal, others = np.zeros((coefficients.shape[1], size), np.float32), []
+    for (flips, signs, n_y), row in zip(terms, coefficients, strict=True):
+        source = np.arange(size) ^ flips
         sign = 1 - 2.0 * (np.bitwise_count(source & signs) % 2)
-        others.append((position, source, (sign * 1j**n_y).astype(np.complex64)))
-    diagonal = [position for position in range(len(terms)) if terms[position][0] == 0]
-    signs = np.array([others[position][2].real for position in diagonal], np.float32)
-    others = [other for other in others if other[0] not in diagonal]
-    return diagonal, signs.reshape(len(diagonal), size), others
+        if flips:
+            others.append((row, source, (sign * 1j**n_y).astype(np.complex64)))
+        else:
+            diagonal += row[:, None] * sign.astype(np.float32)
+    return diagonal, others
 
 
 def check_memory(n_qubits, n_states):
