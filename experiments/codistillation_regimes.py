@@ -37,9 +37,7 @@ class Regime:
     data: str = "same"  # or "private"; "two classes" a student; "skewed", nine tenths of one class
     n_labels: int | None = None  # labels a student has; None: all
     unlabelled: bool = False  # compared on all training images instead of on the labelled batch
-    start: float | None = (
-        None  # spread of the initial weights around a common draw; None: independent
-    )
+    start: float | None = None  # spread of the initial weights around a common draw; None: independent
     logit_scale: float = 10.0
     n_layers: int = 2
     iterations: int = 100
@@ -200,9 +198,7 @@ def run(name, regime, seeds=SEEDS):
         ]
     if regime.data == "same":
         for t, a in TAUGHT:
-            references[f"teacher, T = {t:g}, alpha = {a:g}"] = [
-                taught(regime, s, t, a) for s in seeds
-            ]
+            references[f"teacher, T = {t:g}, alpha = {a:g}"] = [taught(regime, s, t, a) for s in seeds]
     return {
         "name": name,
         "regime": asdict(regime),
