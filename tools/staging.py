@@ -72,11 +72,15 @@ def staged_toc() -> tuple[str, list[str]]:
     return yaml.safe_dump(toc, sort_keys=False), left_out
 
 
+def _cores(machine: dict) -> str:
+    return f"{machine['cores']} core" + "s" * (machine["cores"] != 1)
+
+
 def facts_line(chapter: Path, record: dict, home: dict | None) -> str:
     """The line under a chapter's title: its run time as measured, and its launch links."""
     ran = f"{record['seconds']:.0f} s and {record['peak_mb'] / 1000:.1f} GB of memory"
     parts = [
-        f"Runs in <strong>{ran}</strong> on {record['machine']['cores']} cores "
+        f"Runs in <strong>{ran}</strong> on {_cores(record['machine'])} "
         '(<a href="status.html">all run times</a>)',
         f'<a href="{chapter.name}" download>Download the notebook</a>',
     ]
@@ -122,7 +126,7 @@ def status_page(records: list[dict]) -> str:
     seen = []
     for r in records:
         m = r["machine"]
-        line = f"{m['cpu']}, {m['cores']} cores, {m['memory_gb']} GB of memory, {m['system']}"
+        line = f"{m['cpu']}, {_cores(m)}, {m['memory_gb']} GB of memory, {m['system']}"
         if line not in seen:
             seen.append(line)
     used = [f"| {name} | {value} |" for name, value in records[-1]["versions"].items()]

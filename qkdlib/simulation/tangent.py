@@ -5,7 +5,7 @@ With f_i(x; w) = <O_i> and a small step of gradient flow on a loss L of the outp
     df_i(x)/dt = - sum_{x', j} K[(x, i), (x', j)] dL/df_j(x'),   K = J J^T,   J = df/dw .
 
 As long as K hardly changes during training, its eigenvectors decay apart from each other, each at the
-rate of its eigenvalue; the smallest decides when all are learnt (Liu et al. 2022, Nakaji et al. 2023).
+rate of its eigenvalue; the smallest decides when all are learnt (Liu et al. 2022, 2023).
 """
 
 import numpy as np
