@@ -21,7 +21,12 @@ book: $(STAMP) ## execute the chapters and write the book; prints where its firs
 test: $(STAMP) ## execute every chapter once, build the pages, run all tests
 	@$(PY) tools/book.py build
 	@$(PY) -m ruff check .
-	@$(PY) -m pytest tests
+	@# The browser waits for itself most of the time: its tests run beside the others, not after them.
+	@$(PY) -m pytest tests/browser -p no:cacheprovider >_build/browser-tests.log 2>&1 & pages=$$!; \
+	  trap 'kill $$pages 2>/dev/null' INT TERM; \
+	  $(PY) -m pytest tests --ignore=tests/browser; library=$$?; \
+	  wait $$pages; browser=$$?; cat _build/browser-tests.log; \
+	  exit $$(( library > browser ? library : browser ))
 
 check: $(STAMP) ## the two-minute subset for while you work: lint and tests without chapters and pages
 	@$(PY) -m ruff check .

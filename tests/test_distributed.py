@@ -62,8 +62,20 @@ def assert_same(found, expected):
     np.testing.assert_array_equal(found.distances, expected.distances)
 
 
+BYSTANDERS = set()
+
+
+@pytest.fixture(autouse=True)
+def bystanders():
+    """Processes that other tests left to this one, a browser's for instance."""
+    BYSTANDERS.clear()
+    BYSTANDERS.update(psutil.Process().children())
+
+
 def children():
-    return psutil.Process().children(recursive=True)
+    """Processes that this test started, and theirs."""
+    ours = [child for child in psutil.Process().children() if child not in BYSTANDERS]
+    return ours + [late for child in ours for late in child.children(recursive=True)]
 
 
 class AnyOrder:
@@ -266,7 +278,9 @@ def test_the_callback_sees_rounds_and_can_end_the_training():
 
 
 SCRIPT = """
-import sys
+import signal, sys
+# what starts tests in the background lets them ignore an interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {tests!r})
 from test_distributed import student, trained
 print("no guard needed", flush=True)
