@@ -70,6 +70,7 @@ def table(results, names):
         "A step is a loss and its gradient by all weights; times are medians in milliseconds; in "
         "brackets, how many times as long as qkdlib's NumPy path.",
         "",
+        *([results["note"], ""] if "note" in results else []),
     ]
     lines += _section(results, names, "angles", "A step, samples as angles", "median_ms", "{:.3g}")
     lines += _section(
