@@ -2,18 +2,19 @@
 
 Data flow one way, and no room imports one to its right::
 
-    circuits -> simulation -> models -> distillation -> explore
-    data stands beside circuits and knows no model
+    engine -> core -> measures -> models -> explore
+    data stands beside the engine and knows no model
 
-`import qkdlib` is light: a room is imported when it is first named, TensorFlow only with `models`
-(and later rooms), TensorFlow Quantum only with the engine "tfq".
+Read `core` first: a model, its losses, one training loop, and what it is compared with. `import qkdlib`
+is light: a room is imported when it is first named, TensorFlow only with `models`, TensorFlow Quantum
+only with the engine "tfq".
 """
 
 from importlib import import_module
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
-_ROOMS = ("circuits", "data", "distillation", "explore", "models", "simulation", "style")
+_ROOMS = ("book", "core", "data", "engine", "explore", "measures", "models", "style")
 
 __all__ = ["__version__", *_ROOMS]
 

@@ -1,7 +1,28 @@
-"""Keras models on top of an engine. Importing this room imports TensorFlow."""
+"""Keras models on top of the core. Importing this room imports TensorFlow."""
 
-from qkdlib.models.autoencoder import QuantumAutoencoder, grow, trash_observable
+from qkdlib.models.autoencoder import (
+    QuantumAutoencoder,
+    local_trash_observable,
+    trash_observable,
+)
+from qkdlib.models.codistiller import Codistiller
+from qkdlib.models.distiller import Distiller
+from qkdlib.models.engines import create_engine
+from qkdlib.models.losses import CrossEntropy, differentiable
 from qkdlib.models.progress import ProgressBar
-from qkdlib.models.qnn import QNN, recipe
+from qkdlib.models.qnn import QNN, adam, recipe
 
-__all__ = ["QNN", "ProgressBar", "QuantumAutoencoder", "grow", "recipe", "trash_observable"]
+__all__ = [
+    "QNN",
+    "Codistiller",
+    "CrossEntropy",
+    "Distiller",
+    "ProgressBar",
+    "QuantumAutoencoder",
+    "adam",
+    "create_engine",
+    "differentiable",
+    "local_trash_observable",
+    "recipe",
+    "trash_observable",
+]

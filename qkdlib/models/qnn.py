@@ -1,39 +1,33 @@
-"""The quantum neural network (QNN): encoding, ansatz, observables, softmax."""
+"""The quantum neural network (QNN): a `Model` as an ordinary Keras model."""
 
 import cirq
 import numpy as np
 
-from qkdlib._checks import check_count, check_labels, check_matrix, check_number
+from qkdlib._checks import check_labels, check_number, check_seed
 from qkdlib._tensorflow import keras, tf
-from qkdlib.circuits.ansatz import Ansatz, initial_weights
-from qkdlib.models.batches import seeded_batches
-from qkdlib.simulation.engine import create_engine, default_engine
+from qkdlib.core import LEARNING_RATE, Model
+from qkdlib.engine import default_engine
+from qkdlib.models.batches import fit_in_order
+from qkdlib.models.engines import create_engine
+from qkdlib.models.losses import CrossEntropy
 
 
 @keras.saving.register_keras_serializable(package="qkdlib")
 class QNN(keras.Model):
-    """A QNN as an ordinary Keras model: logits are expectation values (Eq. 2 of Yan et al.).
+    """A `Model` under Keras: `compile`, `fit`, `evaluate`, `predict`, callbacks, `save`.
 
-        logits[i] = logit_scale * <psi(x, theta)| O_i |psi(x, theta)>
-
-    Expectation values of Pauli strings lie in [-1, 1], so with `logit_scale=1` the softmax of two
-    classes never exceeds e / (e + 1/e) = 0.881.
+    `fit` takes the same steps as `qkdlib.core.train`, from the same weights in the same order.
 
     Args:
-        encoding: An `Encoding`, whose data symbols carry a sample; or None where the inputs are state
-            vectors (engine "adjoint" only).
-        ansatz: An `Ansatz` on the same qubits.
-        observables: One Pauli string or sum per class.
-        engine: "tfq" or "adjoint"; None takes "tfq" where it is installed.
-        logit_scale: Factor of the logits, positive.
+        model: A `qkdlib.core.Model`; its logits are the outputs.
+        engine: "tfq" or "adjoint"; None takes "tfq" where it is installed. Only "adjoint" takes a model
+            whose inputs are states.
         l2: Coefficient of the penalty l2 * sum(theta**2) that is added to the loss, at least 0.
         seed: Seed of the initial weights, drawn from U[0, 2 pi), and of the samples' order in `fit`.
         engine_options: Further options of the engine, e.g. {"repetitions": 100,
             "differentiator": "parameter_shift"} for shots on "tfq".
 
-    Inputs are the values of the data symbols, float [batch, n_data] in radians, as
-    `encoding.angles(features)` returns them, or complex states [batch, 2**n_qubits]. Outputs are
-    logits, float32 [batch, n_classes].
+    Inputs are the model's; outputs are logits, float32 [batch, n_classes].
 
     Raises:
         TypeError, ValueError: An argument of the wrong type or value.
@@ -41,125 +35,83 @@ class QNN(keras.Model):
     """
 
     def __init__(
-        self,
-        encoding,
-        ansatz,
-        observables,
-        *,
-        engine=None,
-        logit_scale=1.0,
-        l2=0.0,
-        seed,
-        engine_options=None,
-        name="qnn",
-        **kwargs,
+        self, model, *, engine=None, l2=0.0, seed, engine_options=None, name="qnn", **kwargs
     ):
         super().__init__(name=name, **kwargs)
-        if encoding is not None and encoding.n_qubits != ansatz.n_qubits:
-            raise ValueError(
-                f"encoding and ansatz must have the same number of qubits, "
-                f"got {encoding.n_qubits} and {ansatz.n_qubits}"
-            )
-        self.n_qubits = check_count("n_qubits", ansatz.n_qubits)
-        self.qubits = tuple(ansatz.qubits)
-        self.logit_scale = check_number("logit_scale", logit_scale, 0, open_minimum=True)
+        if not isinstance(model, Model):
+            raise TypeError(f"model must be a qkdlib.core.Model, got {type(model).__name__}")
+        if not model.n_classes:
+            raise ValueError("model must have an observable for each class, got none")
+        self.model = model
         self.l2 = check_number("l2", l2, 0)
-        self.seed = check_count("seed", seed, minimum=0)
-        self.n_classes = check_count("number of observables", len(observables))
-        self.circuit = ansatz.circuit
-        self.data_symbols = ()
-        if encoding is not None:
-            self.circuit = encoding.circuit + ansatz.circuit
-            self.data_symbols = tuple(encoding.symbols)
-        self.weight_symbols = tuple(ansatz.symbols)
-        self.observables = list(observables)
+        self.seed = check_seed("seed", seed)
         self.engine_name = engine or default_engine()
         self.engine_options = dict(engine_options or {})
-        self._engine = self.engine_for(self.observables)
-        self.takes_states = encoding is None
-        if self.takes_states and not self._engine.accepts_states:
-            raise ValueError(
-                f"encoding must not be None with engine {self.engine_name!r}, which takes no state "
-                "vectors: prepare them with amplitude_encoding, or choose engine='adjoint'"
-            )
-        # No XLA: neither engine's operation can be compiled by it.
-        self.supports_jit = False
+        self._engine = self.engine_for(model)
+        self.supports_jit = False  # neither engine's operation can be compiled by XLA
+        start = model.initial_weights(seed=self.seed)
         self.theta = self.add_weight(
             name="theta",
-            shape=(len(self.weight_symbols),),
+            shape=(model.n_weights,),
             dtype="float32",
-            initializer=lambda shape, dtype=None: tf.constant(
-                initial_weights(shape[0], seed=self.seed), dtype
-            ),
+            initializer=lambda shape, dtype=None: tf.constant(start, dtype),
             regularizer=keras.regularizers.L2(self.l2) if self.l2 else None,
         )
         self.built = True
 
-    @property
-    def input_width(self):
-        """Number of columns of the inputs."""
-        return 2**self.n_qubits if self.takes_states else len(self.data_symbols)
-
     def call(self, inputs):
         """Logits, float32 [batch, n_classes]."""
-        return self.logit_scale * self._engine.expectation(self.theta, inputs)
+        return self.model.logit_scale * self._engine.expectation(self.theta, inputs)
 
-    def engine_for(self, observables):
-        """A new engine that runs this QNN's circuit, with other observables."""
-        options = dict(self.engine_options)
-        if self.engine_name == "adjoint":
-            options.setdefault("qubits", self.qubits)
-        return create_engine(
-            self.engine_name, self.circuit, self.weight_symbols, self.data_symbols, observables,
-            **options,
-        )
+    def engine_for(self, model):
+        """A new engine of this QNN's kind for another model, e.g. with other observables."""
+        return create_engine(self.engine_name, model, **self.engine_options)
 
     def compute_output_shape(self, input_shape):
         """(batch, n_classes)."""
-        return (input_shape[0], self.n_classes)
+        return (input_shape[0], self.model.n_classes)
 
     def fit(self, x=None, y=None, *, batch_size=None, shuffle=True, **kwargs):
         """As `keras.Model.fit`; arrays are checked first, and shuffled by the model's seed."""
-        x, y = self._checked(x, y)
+        x, y = self.check(x, y)
+        if isinstance(x, np.ndarray) and y is None:
+            raise ValueError("y must be labels [n_samples], got None")
         if kwargs.get("validation_data") is not None:
-            kwargs["validation_data"] = self._checked(*kwargs["validation_data"])
-        # Sample weights and splits are left to Keras, which then shuffles by its own generator.
-        ours = isinstance(x, np.ndarray) and y is not None
-        left_to_keras = {"sample_weight", "validation_split", "steps_per_epoch"} & kwargs.keys()
-        if shuffle and ours and not left_to_keras:
-            span = {key: kwargs.pop(key) for key in ("epochs", "initial_epoch") if key in kwargs}
-            batches = seeded_batches((x, y), len(x), batch_size=batch_size, seed=self.seed, **span)
-            return super().fit(**batches, **kwargs)
-        return super().fit(x, y, batch_size=batch_size, shuffle=shuffle, **kwargs)
+            kwargs["validation_data"] = self.check(*kwargs["validation_data"])
+        data = (x, y) if isinstance(x, np.ndarray) and shuffle else None
+        return fit_in_order(
+            super().fit, data, x, y, batch_size=batch_size, seed=self.seed, shuffle=shuffle, **kwargs
+        )
 
     def evaluate(self, x=None, y=None, **kwargs):
         """As `keras.Model.evaluate`; arrays are checked first."""
-        return super().evaluate(*self._checked(x, y), **kwargs)
+        return super().evaluate(*self.check(x, y), **kwargs)
 
     def predict(self, x, **kwargs):
         """As `keras.Model.predict`: logits as a NumPy array; arrays are checked first."""
-        return super().predict(self._checked(x)[0], **kwargs)
+        return super().predict(self.check(x)[0], **kwargs)
 
-    def _checked(self, x, y=None):
+    def check(self, x, y=None):
+        """Inputs and labels as Keras wants them; arrays and lists are checked, anything else is left."""
         if isinstance(x, (np.ndarray, list, tuple)):
-            dtype = np.complex64 if self.takes_states else np.float32
-            x = check_matrix("x", x, self.input_width, dtype)
-        if isinstance(y, (np.ndarray, list, tuple)) and np.ndim(y) == 1:
-            y = check_labels("y", y, self.n_classes, len(x) if hasattr(x, "__len__") else None)
+            dtype = np.complex64 if self.model.takes_states else np.float32
+            x = self.model.check_inputs("x", x).astype(dtype)
+        if isinstance(y, (np.ndarray, list, tuple)):
+            y = check_labels("y", y, self.model.n_classes, len(x) if hasattr(x, "__len__") else None)
         return x, y
 
     def get_config(self):
         """Everything that `from_config` needs, circuits as Cirq's JSON."""
-        to_json = cirq.to_json
+        model = self.model
         return {
             "name": self.name,
-            "circuit": to_json(self.circuit),
-            "n_qubits": self.n_qubits,
-            "weight_symbols": list(self.weight_symbols),
-            "data_symbols": None if self.takes_states else list(self.data_symbols),
-            "observables": to_json([cirq.PauliSum() + o for o in self.observables]),
+            "circuit": cirq.to_json(model.circuit),
+            "qubits": cirq.to_json(list(model.qubits)),
+            "weight_symbols": list(model.weight_symbols),
+            "data_symbols": list(model.data_symbols),
+            "observables": cirq.to_json([cirq.PauliSum() + o for o in model.observables]),
+            "logit_scale": model.logit_scale,
             "engine": self.engine_name,
-            "logit_scale": self.logit_scale,
             "l2": self.l2,
             "seed": self.seed,
             "engine_options": self.engine_options,
@@ -169,51 +121,45 @@ class QNN(keras.Model):
     def from_config(cls, config):
         """The model that `get_config` describes; its weights are loaded separately by Keras."""
         config = dict(config)
-        circuit = cirq.read_json(json_text=config.pop("circuit"))
-        n_qubits = config.pop("n_qubits")
-        data_symbols = config.pop("data_symbols")
-        ansatz = Ansatz(n_qubits, 1, circuit, tuple(config.pop("weight_symbols")))
-        encoding = None
-        if data_symbols is not None:
-            # The whole circuit is in `ansatz`; what remains of the encoding are its symbols.
-            encoding = _SavedEncoding(n_qubits, cirq.Circuit(), tuple(data_symbols))
-        observables = cirq.read_json(json_text=config.pop("observables"))
-        return cls(encoding, ansatz, observables, **config)
+        circuit, qubits, observables = (
+            cirq.read_json(json_text=config.pop(key)) for key in ("circuit", "qubits", "observables")
+        )
+        symbols = tuple(config.pop("weight_symbols")), tuple(config.pop("data_symbols"))
+        scale = config.pop("logit_scale")
+        model = Model(circuit, *symbols, tuple(observables), tuple(qubits), scale)
+        return cls(model, **config)
 
 
-class _SavedEncoding:
-    def __init__(self, n_qubits, circuit, symbols):
-        self.n_qubits, self.circuit, self.symbols = n_qubits, circuit, symbols
-
-
-def recipe(learning_rate=0.05, *, decay_rate=0.9, decay_steps=50, beta_1=0.9, beta_2=0.999):
-    """Arguments for `compile`: softmax cross-entropy (Eqs. 3 and 4 of Yan et al.) and Adam with a step
-    decay of the learning rate, as in their section III.
-
-    The values that the paper states were lost from the text that we have; the defaults are ours.
+def recipe(learning_rate=LEARNING_RATE, *, beta_1=0.9, beta_2=0.999):
+    """Arguments for `compile`: the loss, optimiser and learning rate of `qkdlib.core.train`.
 
     Args:
-        learning_rate: Initial learning rate, positive.
-        decay_rate: Factor by which it falls every `decay_steps` steps, in (0, 1].
-        decay_steps: Steps between two falls, at least 1.
-        beta_1, beta_2: Adam's decay rates of the moments, in [0, 1].
+        learning_rate: A positive number; or a `StepDecay`, as the default.
+        beta_1, beta_2: Adam's decay rates of the moments, in [0, 1).
 
     Returns:
         A dict, to be used as `qnn.compile(**recipe())`.
     """
-    schedule = keras.optimizers.schedules.ExponentialDecay(
-        check_number("learning_rate", learning_rate, 0, open_minimum=True),
-        check_count("decay_steps", decay_steps),
-        check_number("decay_rate", decay_rate, 0, 1, open_minimum=True),
-        staircase=True,
-    )
     return {
-        "optimizer": keras.optimizers.Adam(
-            schedule,
-            beta_1=check_number("beta_1", beta_1, 0, 1),
-            beta_2=check_number("beta_2", beta_2, 0, 1),
-        ),
-        "loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        "optimizer": adam(learning_rate, beta_1=beta_1, beta_2=beta_2),
+        "loss": CrossEntropy(),
         "metrics": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         "jit_compile": False,
     }
+
+
+def adam(learning_rate=LEARNING_RATE, *, beta_1=0.9, beta_2=0.999):
+    """Keras' Adam with the learning rate of `qkdlib.core.train`; arguments as in `recipe`."""
+    for name, beta in (("beta_1", beta_1), ("beta_2", beta_2)):
+        if check_number(name, beta, 0, 1) == 1:
+            raise ValueError(f"{name} must be below 1, got {beta}")
+    if hasattr(learning_rate, "every"):
+        learning_rate = keras.optimizers.schedules.ExponentialDecay(
+            check_number("learning_rate", learning_rate.rate, 0, open_minimum=True),
+            learning_rate.every,
+            learning_rate.factor,
+            staircase=True,
+        )
+    else:
+        check_number("learning_rate", learning_rate, 0, open_minimum=True)
+    return keras.optimizers.Adam(learning_rate, beta_1=beta_1, beta_2=beta_2)

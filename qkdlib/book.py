@@ -1,0 +1,92 @@
+"""What chapters share: results for the prose, tables, intervals in words, bands over seeds.
+
+Numbers are written with a true minus, and an interval is never broken over two lines.
+"""
+
+import numpy as np
+
+from qkdlib.statistics import Interval, bootstrap
+
+
+def keeper(prefix):
+    """A function keep(name, value) that keeps a result for the prose, as `prefix`_name."""
+    from myst_nb import glue
+
+    def keep(name, value):
+        """Keeps a result for the prose, where {glue:text} finds it."""
+        glue(f"{prefix}_{name}", str(value), display=False)
+
+    return keep
+
+
+def table(*rows):
+    """Shows rows as a table; the first one is its head."""
+    from IPython.display import Markdown, display
+
+    rows = [rows[0], [":--"] + ["--:"] * (len(rows[0]) - 1), *rows[1:]]
+    display(Markdown("\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)))
+
+
+def interval(samples, spec=".1f", factor=1.0, statistic=np.mean):
+    """A mean and its 95 % interval as text, e.g. "3.6 [1.3, 6.1]".
+
+    Args:
+        samples: Independent runs [n_runs]; or an `Interval`, or its three numbers as a tuple.
+        spec: Format of the numbers.
+        factor: Of the numbers, e.g. 100 for per cent.
+        statistic: Of the runs, see `qkdlib.statistics.bootstrap`.
+    """
+    found = factor * np.array(summarised(samples, statistic))
+    text = "{:{s}} [{:{s}},\u00a0{:{s}}]".format(*found, s=spec)
+    return text.replace("-", "\u2212")
+
+
+def summarised(samples, statistic=np.mean):
+    """The `Interval` of runs; three numbers in a tuple are one already."""
+    if isinstance(samples, tuple) and len(samples) == 3:
+        return Interval(*samples)
+    return bootstrap(np.asarray(samples, float), statistic, seed=0)
+
+
+def percent(samples):
+    """Accuracies as a mean and its interval, in per cent; see `interval`."""
+    return interval(samples, ".1f", 100)
+
+
+def points(samples, others=0.0):
+    """Differences of accuracies, paired run by run, in percentage points; see `interval`."""
+    if not isinstance(samples, tuple):
+        samples = np.subtract(samples, others)
+    return interval(samples, "+.1f", 100)
+
+
+def band(ax, x, runs, role="student", style="-", label=None, **options):
+    """Draws a mean curve with its 95 % interval over runs [n_runs, len(x)], in a role's colour."""
+    from qkdlib.style import COLOURS
+
+    found = np.array([bootstrap(column, seed=0, n_resamples=1000) for column in np.asarray(runs).T])
+    ax.fill_between(x, found[:, 1], found[:, 2], color=COLOURS[role], alpha=0.18, lw=0)
+    ax.plot(x, found[:, 0], style, color=COLOURS[role], label=label, **options)
+
+
+def draw_comparison(found, column="test_accuracy", *, ax=None):
+    """Draws a `Comparison`: every run a dot, each condition's mean with its interval; returns the axes."""
+    import matplotlib.pyplot as plt
+
+    from qkdlib.style import COLOURS
+
+    summary = found.summary(column)
+    roles = dict(zip(found.table["condition"], found.table["role"], strict=True))
+    if ax is None:
+        _, ax = plt.subplots(figsize=(6.6, 0.42 * len(summary) + 0.9))
+    for y, (name, row) in enumerate(summary.iterrows()):
+        colour, runs = COLOURS[roles[name]], found.runs(name, column)
+        ax.plot(runs, y + np.linspace(-0.18, 0.18, len(runs)), "o", ms=3, color=colour, alpha=0.35,
+                mec="none")
+        ax.plot([row["low"], row["high"]], [y, y], color=colour, lw=2.4)
+        ax.plot(row["mean"], y, "o" if roles[name] == "student" else "s", ms=7, color=colour)
+    ax.set_yticks(range(len(summary)), summary.index)
+    ax.invert_yaxis()
+    ax.set_xlabel(column.replace("_", " "))
+    ax.grid(axis="x", color=COLOURS["grid"], lw=0.6)
+    return ax
