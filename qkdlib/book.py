@@ -70,7 +70,7 @@ def band(ax, x, runs, role="student", style="-", label=None, **options):
 
 
 def draw_comparison(found, column="test_accuracy", *, ax=None):
-    """Draws a `Comparison`: every run a dot, each condition's mean with its interval; returns the axes."""
+    """Draws a `Comparison`: each run a dot, each mean with its interval; returns the axes."""
     import matplotlib.pyplot as plt
 
     from qkdlib.style import COLOURS

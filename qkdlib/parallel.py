@@ -1,7 +1,8 @@
 """Independent runs through joblib: here, in processes of this machine, or on a Dask cluster.
 
 joblib says where: `n_jobs=2`, or `joblib.parallel_config("dask")` around the call. Nothing of our own
-stands in between but this: results that have come stay when a worker dies, and what is missing runs again.
+stands in between but this: results that have come stay when a worker dies, and what is missing runs
+again.
 """
 
 from joblib import Parallel, delayed

@@ -1,8 +1,8 @@
 """The core: a model, its losses, one training loop, and what it is compared with.
 
-Read it in this order, from top to bottom: `encoding`, `ansatz`, `observables`, `model`, `losses`, `train`,
-`conditions`, `compare`, `regularisers`, `codistill`. It needs NumPy and Cirq; what computes is behind one
-door, `qkdlib.engine.Program`.
+Read it in this order, from top to bottom: `encoding`, `ansatz`, `observables`, `model`, `losses`,
+`train`, `conditions`, `compare`, `regularisers`, `codistill`. It needs NumPy and Cirq; what computes is
+behind one door, `qkdlib.engine.Program`.
 """
 
 from qkdlib.core.ansatz import Ansatz, hardware_efficient_ansatz, initial_weights
@@ -53,5 +53,3 @@ from qkdlib.core.train import (
     minimise,
     train,
 )
-
-__all__ = [name for name in dir() if not name.startswith("_")]

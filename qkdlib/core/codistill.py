@@ -50,22 +50,18 @@ class Schedule:
 class Pupil:
     """A student among others: what it shows them, and its gradient when it looks at them.
 
-    Args:
-        model: A `Model`.
-        regulariser: A `Regulariser`, or None.
-        data: (inputs, labels) that it learns from; None for one that only runs its circuit for others.
+    It has a `Model`, a `Regulariser` (or None) and the (inputs, labels) that it learns from; without
+    data it only runs its circuit for others.
     """
 
     def __init__(self, model, regulariser, data=None):
         self.model, self.regulariser = model, regulariser
-        self._kind = None if regulariser is None else regulariser.compares
-        seen = model
+        self._kind, seen = getattr(regulariser, "compares", None), model
         if self._kind == "observables":
             seen = model.observing((*model.observables, *regulariser.observables(model)))
         self._program = seen.program()
         if data is not None:
-            self._loss = with_targets(cross_entropy, data[1])
-            self._alone = Supervised(model, data[0], self._loss)
+            self._alone = Supervised(model, data[0], with_targets(cross_entropy, data[1]))
 
     def look(self, weights, inputs, *, keep=False):
         """(run, output): a run of the circuit and what the regulariser compares of it.
@@ -76,10 +72,8 @@ class Pupil:
         run = self._program.start(weights, **as_arguments(inputs), keep=keep, output=states)
         if states:
             return run, run.outputs()
-        values = run.values()
-        if self._kind == "observables":
-            return run, values[:, self.model.n_classes :]
-        return run, self.model.logit_scale * values
+        logits, others = np.split(run.values(), [self.model.n_classes], axis=1)
+        return run, others if self._kind == "observables" else self.model.logit_scale * logits
 
     def shown(self, weights, inputs):
         """What the regulariser compares, for other weights of this student, e.g. older ones."""
@@ -107,27 +101,23 @@ class Pupil:
             loss, gradient = self._alone(weights, rows)
             gradient = gradient + self._pulled(run, slopes)
         else:
-            scale, n_classes = self.model.logit_scale, self.model.n_classes
-            values, push = self._loss(scale * run.values()[:, :n_classes], rows)
-            loss = float(values.mean())
-            gradient = self._pulled(run, slopes, scale / len(rows) * push)
+            loss, push = self._alone.loss_and_slopes(run.values()[:, : self.model.n_classes], rows)
+            gradient = self._pulled(run, slopes, push)
         return loss, float(distance.sum() / len(distance)), gradient
 
     def _pulled(self, run, slopes, push=None):
         """Gradient by the weights of the regulariser's slopes and, in one sweep, of the values'."""
-        n_classes = self.model.n_classes
         if self._kind == "states":
-            found = run.pull_outputs(slopes, ("weights",), push)
+            return run.pull_outputs(slopes, ("weights",), push).weights.astype(np.float64)
+        n_classes = self.model.n_classes
+        total = np.zeros((len(slopes), self._program.n_observables), np.float32)
+        if push is not None:
+            total[:, :n_classes] = push
+        if self._kind == "observables":
+            total[:, n_classes:] = slopes
         else:
-            total = np.zeros((len(slopes), self._program.n_observables), np.float32)
-            if push is not None:
-                total[:, :n_classes] = push
-            if self._kind == "observables":
-                total[:, n_classes:] = slopes
-            else:
-                total[:, :n_classes] += self.model.logit_scale * slopes
-            found = run.pull_values(total, ("weights",))
-        return found.weights.astype(np.float64)
+            total[:, :n_classes] += self.model.logit_scale * slopes
+        return run.pull_values(total, ("weights",)).weights.astype(np.float64)
 
 
 class School:
@@ -144,28 +134,28 @@ class School:
 
     def __call__(self, weights, batch):
         parts, schedule, step = self.split(weights), self.schedule, self._step
+        source, pull, shared = schedule.source(step), schedule.weight_at(step), self._shared is not None
         if step % schedule.exchange_every == 0:
             self._told[step] = [part.astype(np.float32) for part in parts]
-            self._told = {s: told for s, told in self._told.items() if s >= schedule.source(step)}
-        looks, seen = [(None, None)] * len(parts), None
-        pull = schedule.weight_at(step)
+            self._told = {s: told for s, told in self._told.items() if s >= source}
+        runs, seen = [None] * len(parts), [None] * len(parts)
+        own = seen
         if pull > 0 and len(parts) > 1:
-            where = self._inputs[batch[0]] if self._shared is None else self._shared[batch[-1]]
+            where = self._shared[batch[-1]] if shared else self._inputs[batch[0]]
             looks = [p.look(w, where, keep=True) for p, w in zip(self.pupils, parts, strict=True)]
-            seen = [own for _, own in looks]
-            if schedule.source(step) != step:
-                told = self._told[schedule.source(step)]
+            runs, own = (list(found) for found in zip(*looks, strict=True))
+            seen = own
+            if source != step:
+                told = self._told[source]
                 seen = [p.shown(w, where) for p, w in zip(self.pupils, told, strict=True)]
         losses, gradients = np.zeros((2, len(parts))), []
         for k, (pupil, part) in enumerate(zip(self.pupils, parts, strict=True)):
-            run, own = looks[k]
-            peers = () if seen is None else seen[:k] + seen[k + 1 :]
-            shared = self._shared is not None
-            *found, gradient = pupil.step(part, batch[k], run, own, peers, pull=pull, shared=shared)
-            losses[:, k] = found
+            peers = seen[:k] + seen[k + 1 :]
+            found = pupil.step(part, batch[k], runs[k], own[k], peers, pull=pull, shared=shared)
+            losses[:, k], gradient = found[:2], found[2]
             gradients.append(gradient)
-            if run is not None:
-                run.release()
+            if runs[k] is not None:
+                runs[k].release()
         self._step += 1
         return losses, np.concatenate(gradients)
 
@@ -205,19 +195,9 @@ class Codistillation:
 
 
 def codistill(
-    models,
-    train,
-    *,
-    regulariser=None,
-    schedule=None,
-    shared=None,
-    weights=None,
-    n_steps=50,
-    batch_size=64,
-    learning_rate=LEARNING_RATE,
-    seed,
-    callback=None,
-):
+    models, train, *, regulariser=None, schedule=None, shared=None, weights=None, n_steps=50,
+    batch_size=64, learning_rate=LEARNING_RATE, seed, callback=None,
+):  # fmt: skip
     """Trains K students together. Without a regulariser each takes the steps of `train`.
 
     Args:
@@ -242,7 +222,7 @@ def codistill(
     seed, schedule = check_seed("seed", seed), Schedule() if schedule is None else schedule
     check_count("batch_size", batch_size)
     models = check_school(models, regulariser, schedule)
-    data, shared = check_shards(models, train, shared, needs_shared=regulariser is not None)
+    data, shared = _check_shards(models, train, shared, regulariser is not None)
     if weights is None:
         seeds = [student_seed(seed, k) for k in range(len(models))]
         weights = [m.initial_weights(seed=s) for m, s in zip(models, seeds, strict=True)]
@@ -258,10 +238,9 @@ def codistill(
     def report(step, weights, losses):
         return callback(step, school.split(weights), losses[0])
 
-    found = minimise(
-        school, np.concatenate(start), zip(*order, strict=False), n_steps=n_steps,
-        learning_rate=learning_rate, callback=None if callback is None else report,
-    )
+    rows, report = zip(*order, strict=False), None if callback is None else report
+    options = {"n_steps": n_steps, "learning_rate": learning_rate, "callback": report}
+    found = minimise(school, np.concatenate(start), rows, **options)
     losses = np.reshape(found.losses, (-1, 2, len(models))).transpose(1, 2, 0)
     return Codistillation(models, school.split(found.weights), *losses)
 
@@ -274,26 +253,24 @@ def student_seed(seed, k):
 def check_school(models, regulariser, schedule):
     """Returns the models as a list; they and the regulariser must fit each other."""
     models = [models] if isinstance(models, Model) else list(models)
-    if not models:
-        raise ValueError("models must be one or more, got none")
     for k, model in enumerate(models):
         if not isinstance(model, Model):
             raise TypeError(f"models[{k}] must be a Model, got {type(model).__name__}")
     classes = [model.n_classes for model in models]
-    if len(set(classes)) > 1:
-        raise ValueError(f"models must have the same number of classes, got {classes}")
+    if len(set(classes)) != 1:
+        raise ValueError(f"models must be one or more with the same number of classes, got {classes}")
     if not isinstance(schedule, Schedule):
         raise TypeError(f"schedule must be a Schedule, got {type(schedule).__name__}")
-    if regulariser is None and schedule.weight > 0:
-        raise ValueError(f"regulariser must be given with weight {schedule.weight}")
+    if not isinstance(regulariser, Regulariser | None):
+        raise TypeError(f"regulariser must be a Regulariser or None, got {regulariser!r}")
     if regulariser is not None:
-        if not isinstance(regulariser, Regulariser):
-            raise TypeError(f"regulariser must be a Regulariser or None, got {regulariser!r}")
         regulariser.check(models)
+    elif schedule.weight > 0:
+        raise ValueError(f"regulariser must be given with weight {schedule.weight}")
     return models
 
 
-def check_shards(models, train, shared, *, needs_shared):
+def _check_shards(models, train, shared, needs_shared):
     """Returns ([(inputs, labels) of each model], shared inputs or None), checked."""
     private = isinstance(train, list)
     pairs = train if private else [train] * len(models)

@@ -1,98 +1,22 @@
 """A student under many conditions and seeds: the table from which the book's claims are read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from qkdlib._checks import check_choice, check_matrix, check_seed
+from qkdlib.comparison import Comparison
 from qkdlib.core.conditions import Condition
 from qkdlib.core.model import Model
 from qkdlib.core.train import LEARNING_RATE, train
 from qkdlib.parallel import run_jobs
 from qkdlib.progress import Bar
-from qkdlib.statistics import bootstrap
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Results of `compare`.
-
-    Attributes:
-        table: pandas DataFrame with a row per condition and seed: condition, role, seed, train_loss,
-            train_accuracy, test_accuracy.
-        baseline: Name of the condition that paired differences are taken from.
-    """
-
-    table: object
-    baseline: str
-
-    def runs(self, condition, column="test_accuracy"):
-        """One condition's numbers in the order of the seeds: float64 [n_seeds]."""
-        rows = self.table[self.table["condition"] == condition]
-        check_choice("condition", condition, tuple(dict.fromkeys(self.table["condition"])))
-        return rows.sort_values("seed")[column].to_numpy(float)
-
-    def summary(self, column="test_accuracy", *, seed=0):
-        """Mean, median, 95 % bootstrap interval and paired difference to the baseline.
-
-        Args:
-            column: Which column of the table.
-            seed: Seed of the bootstrap.
-
-        Returns:
-            pandas DataFrame with a row per condition: mean, low, high, median, difference,
-            difference_low, difference_high (the last three are NaN for the baseline).
-        """
-        import pandas as pd
-
-        rows, base = [], self.runs(self.baseline, column)
-        for name in dict.fromkeys(self.table["condition"]):
-            found = self.runs(name, column)
-            row = dict(zip(("mean", "low", "high"), bootstrap(found, seed=seed), strict=True))
-            paired = [np.nan] * 3 if name == self.baseline else bootstrap(found - base, seed=seed)
-            names = ("difference", "difference_low", "difference_high")
-            row |= {"median": float(np.median(found))} | dict(zip(names, paired, strict=True))
-            rows.append({"condition": name, **row})
-        return pd.DataFrame(rows).set_index("condition")
-
-    def joined(self, other):
-        """This table with the conditions of another one, run from the same seeds, below it.
-
-        For conditions that need other training data or another teacher than these. Initial weights
-        are the same, seed by seed, so differences to this table's baseline stay paired.
-
-        Args:
-            other: A `Comparison` from the same seeds, with other names of conditions; a baseline
-                that both have is taken from this one.
-        """
-        import pandas as pd
-
-        if set(self.table["seed"]) != set(other.table["seed"]):
-            raise ValueError("other must be run from the same seeds")
-        new = other.table[other.table["condition"] != self.baseline]
-        twice = set(new["condition"]) & set(self.table["condition"])
-        if twice:
-            raise ValueError(f"other must have other names of conditions, got {sorted(twice)} again")
-        return Comparison(pd.concat([self.table, new], ignore_index=True), self.baseline)
 
 
 def compare(
-    model,
-    train,
-    test,
-    conditions,
-    *,
-    seeds,
-    teacher_logits=None,
-    baseline=None,
-    n_steps=50,
-    batch_size=64,
-    learning_rate=LEARNING_RATE,
-    n_jobs=None,
-    memory=None,
-    progress=True,
-):
+    model, train, test, conditions, *, seeds, teacher_logits=None, baseline=None, n_steps=50,
+    batch_size=64, learning_rate=LEARNING_RATE, n_jobs=None, memory=None, progress=True,
+):  # fmt: skip
     """Trains a student under each condition from each seed.
 
     All conditions share, seed by seed, the initial weights and the order of the samples, so that their
@@ -133,8 +57,14 @@ def compare(
         raise ValueError("teacher_logits must be given: a condition has a teacher")
     jobs, known = [], None if isinstance(train, Mapping) else model.check_data("train", train)
     for seed in seeds:
-        own = known or model.check_data("train", _entry("train", train, seed))
-        teacher = _checked_teacher(teacher_logits, seed, len(own[0]), model.n_classes)
+        own = known or model.check_data("train", _of_seed("train", train, seed))
+        teacher = teacher_logits
+        if teacher is not None:
+            teacher = check_matrix(
+                "teacher_logits", _of_seed("teacher_logits", teacher, seed), model.n_classes
+            )
+            if len(teacher) != len(own[0]):
+                raise ValueError(f"teacher_logits must have {len(own[0])} rows, got {len(teacher)}")
         jobs.append((model, own, test, conditions, seed, teacher, settings))
     bar = Bar("comparing", len(seeds), "seeds") if progress else None
     found = run_jobs(
@@ -184,20 +114,9 @@ def check_seeds(seeds):
     return seeds
 
 
-def _entry(name, mapping, seed):
-    if seed not in mapping:
+def _of_seed(name, values, seed):
+    if not isinstance(values, Mapping):
+        return values
+    if seed not in values:
         raise ValueError(f"{name} must have an entry for each seed; none for {seed}")
-    return mapping[seed]
-
-
-def _checked_teacher(teacher_logits, seed, n_samples, n_classes):
-    if teacher_logits is None:
-        return None
-    if isinstance(teacher_logits, Mapping):
-        teacher_logits = _entry("teacher_logits", teacher_logits, seed)
-    logits = check_matrix("teacher_logits", teacher_logits, n_classes)
-    if len(logits) != n_samples:
-        raise ValueError(
-            f"teacher_logits must have shape [{n_samples}, {n_classes}], got {logits.shape}"
-        )
-    return logits
+    return values[seed]

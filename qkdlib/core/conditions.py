@@ -1,11 +1,10 @@
 """What a student is trained under: teachers, and the controls beside them.
 
 A distillation result says little by itself. Each control takes one ingredient away: what the teacher
-knows (`UniformTeacher`, `ConstantTeacher`), which sample it said it of (`ShuffledTeacher`), what it knows
-beyond the label (`DecisionsOnly`), the teacher altogether while its effect on the scale of the logits
-stays (`ScaledLogits`, `LabelSmoothing`), or its cost (`LongerTraining`).
-
-A condition is a small class with a method `loss`; a new teacher is a `Distilled` with another `said`.
+knows (`UniformTeacher`, `ConstantTeacher`), which sample it said it of (`ShuffledTeacher`), what it
+knows beyond the label (`DecisionsOnly`), the teacher altogether while its effect on the scale of the
+logits stays (`ScaledLogits`, `LabelSmoothing`), or its cost (`LongerTraining`). A condition is a small
+class with a method `loss`; a new teacher is a `Distilled` with another `said`.
 """
 
 from dataclasses import KW_ONLY, dataclass, field, replace
@@ -26,9 +25,12 @@ from qkdlib.core.losses import (
 class Condition:
     """How a student is trained.
 
-    Subclasses have a name (for tables and plots), a role ("student" for distillation, "control" for a
-    control), `logit_scale` (factor of the student's logits while it trains; its decisions do not depend
-    on it), `budget` (factor of the number of steps) and `needs_teacher`.
+    Attributes:
+        logit_scale: Factor of the student's logits while it trains; its decisions do not depend on it.
+        budget: Factor of the number of steps.
+        name: For tables and plots; by default the class's `title`, formatted with its attributes.
+        role: "student" for distillation, "control" for a control.
+        needs_teacher: Whether `loss` reads the teacher's logits.
     """
 
     _: KW_ONLY
@@ -36,18 +38,14 @@ class Condition:
     budget: int = 1
     name: str | None = None
 
-    role = "control"
+    title = role = "control"
     needs_teacher = False
 
     def __post_init__(self):
         check_number("logit_scale", self.logit_scale, 0, open_minimum=True)
         check_count("budget", self.budget)
         if self.name is None:
-            object.__setattr__(self, "name", self.title())
-
-    def title(self):
-        """The name where none is given."""
-        return type(self).__name__
+            object.__setattr__(self, "name", self.title.format(self))
 
     def named(self, name):
         """The same condition under another name."""
@@ -75,8 +73,11 @@ class NoTeacher(Condition):
     _: KW_ONLY
     smoothing: float = 0.0
 
-    def title(self):
-        return "no teacher"
+    title = "no teacher"
+
+    def __post_init__(self):
+        check_number("smoothing", self.smoothing, 0, 1)
+        super().__post_init__()
 
     def loss(self, labels, teacher_logits, n_classes, seed):
         """Cross-entropy on the labels, a share `smoothing` of them spread over all classes."""
@@ -90,8 +91,7 @@ class ScaledLogits(NoTeacher):
 
     logit_scale: float = field()
 
-    def title(self):
-        return f"scaled logits, x {self.logit_scale:g}"
+    title = "scaled logits, x {0.logit_scale:g}"
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,7 @@ class LabelSmoothing(NoTeacher):
 
     smoothing: float = field()
 
-    def title(self):
-        check_number("smoothing", self.smoothing, 0, 1)
-        return f"label smoothing {self.smoothing:g}"
+    title = "label smoothing {0.smoothing:g}"
 
 
 @dataclass(frozen=True)
@@ -111,8 +109,7 @@ class LongerTraining(NoTeacher):
 
     budget: int = field()
 
-    def title(self):
-        return f"no teacher, {self.budget} x the steps"
+    title = "no teacher, {0.budget} x the steps"
 
 
 @dataclass(frozen=True)
@@ -131,16 +128,13 @@ class Distilled(Condition):
     _: KW_ONLY
     divergence: object = kl_divergence
 
-    role = "student"
+    role, title = "student", "distilled, T = {0.temperature:g}, alpha = {0.alpha:g}"
     needs_teacher = True
 
     def __post_init__(self):
         check_number("temperature", self.temperature, 0, open_minimum=True)
         check_number("alpha", self.alpha, 0, 1)
         super().__post_init__()
-
-    def title(self):
-        return f"distilled, T = {self.temperature:g}, alpha = {self.alpha:g}"
 
     def said(self, logits, seed):
         """What the student is told instead of the teacher's logits: [n_samples, n_classes]."""
@@ -152,19 +146,14 @@ class Distilled(Condition):
         logits = check_matrix("teacher_logits", teacher_logits, n_classes)
         said = check_matrix("what the teacher said", self.said(logits, seed), n_classes)
         settings = {"temperature": self.temperature, "alpha": self.alpha}
-        return with_targets(
-            distillation_loss, said, targets, **settings, divergence=self.divergence
-        )
+        return with_targets(distillation_loss, said, targets, divergence=self.divergence, **settings)
 
 
 @dataclass(frozen=True)
 class UniformTeacher(Distilled):
     """The same loss under a teacher that knows nothing: all its logits are equal."""
 
-    role = "control"
-
-    def title(self):
-        return "uniform teacher"
+    role, title = "control", "uniform teacher"
 
     def said(self, logits, seed):
         return np.zeros_like(logits)
@@ -174,10 +163,7 @@ class UniformTeacher(Distilled):
 class ConstantTeacher(Distilled):
     """The same loss under a teacher that says of every sample its mean over all of them."""
 
-    role = "control"
-
-    def title(self):
-        return "constant teacher"
+    role, title = "control", "constant teacher"
 
     def said(self, logits, seed):
         return np.broadcast_to(logits.mean(axis=0), logits.shape)
@@ -187,10 +173,7 @@ class ConstantTeacher(Distilled):
 class ShuffledTeacher(Distilled):
     """The same loss, the teacher's answers dealt out to the wrong samples."""
 
-    role = "control"
-
-    def title(self):
-        return "shuffled teacher"
+    role, title = "control", "shuffled teacher"
 
     def said(self, logits, seed):
         return logits[np.random.default_rng([seed, 1]).permutation(len(logits))]
@@ -205,10 +188,7 @@ class DecisionsOnly(Distilled):
     hard, and which wrong class comes close.
     """
 
-    role = "control"
-
-    def title(self):
-        return "decisions only"
+    role, title = "control", "decisions only"
 
     def said(self, logits, seed):
         n_classes = logits.shape[1]

@@ -148,8 +148,7 @@ def phase_encoding(n_qubits, scale=np.pi):
 def amplitude_encoding(n_qubits, complex_amplitudes=False):
     """Amplitude encoding: the normalised vector becomes the 2**n_qubits amplitudes of the state.
 
-    The template (`qkdlib.amplitude`) has 2**n - 1 RY and 2**n - 2 CNOT for a real vector, twice that
-    for a complex one, which is prepared up to a global phase.
+    The template (`qkdlib.amplitude`) has 2**n - 1 RY and 2**n - 2 CNOT, twice that for a complex vector.
 
     Args:
         n_qubits: Number of qubits, 1 to 14. A sample has up to 2**n_qubits features; shorter ones

@@ -16,11 +16,7 @@ from qkdlib._checks import check_number
 
 
 def log_softened(logits, temperature=1.0):
-    """log softmax(logits / temperature) along the last axis: float64, same shape.
-
-    Raises:
-        TypeError, ValueError: The temperature is not a positive, finite number.
-    """
+    """log softmax(logits / temperature), the temperature positive: float64, same shape."""
     temperature = check_number("temperature", temperature, 0, open_minimum=True)
     scaled = np.asarray(logits, float) / temperature
     # scipy.special.log_softmax gives the same in twice the time; a step of two qubits would feel it.
@@ -29,7 +25,7 @@ def log_softened(logits, temperature=1.0):
 
 
 def softened(logits, temperature=1.0):
-    """softmax(logits / temperature) along the last axis (Eq. 3): float64, same shape."""
+    """softmax(logits / temperature) (Eq. 3): float64, same shape."""
     return np.exp(log_softened(logits, temperature))
 
 
@@ -54,12 +50,7 @@ def cross_entropy(targets, logits):
 
 
 def kl_divergence(teacher_logits, logits, temperature=1.0):
-    """KL(teacher || student) of the softened distributions, in nats: the paper's direction.
-
-    Args:
-        teacher_logits, logits: Real [batch, n_classes].
-        temperature: T, positive.
-    """
+    """KL(teacher || student) of the softened distributions, in nats: the paper's direction."""
     log_t, log_s = _both(teacher_logits, logits, temperature)
     t = np.exp(log_t)
     values = (t * (log_t - log_s)).sum(axis=1)
@@ -67,19 +58,17 @@ def kl_divergence(teacher_logits, logits, temperature=1.0):
 
 
 def reverse_kl_divergence(teacher_logits, logits, temperature=1.0):
-    """KL(student || teacher) of the softened distributions, in nats; arguments as `kl_divergence`."""
+    """KL(student || teacher) of the softened distributions, in nats."""
     log_t, log_s = _both(teacher_logits, logits, temperature)
     s, ratio = np.exp(log_s), log_s - log_t
     values = (s * ratio).sum(axis=1)
     return np.maximum(values, 0.0), s * (ratio - values[:, None]) / temperature
 
 
-def distillation_loss(
-    teacher_logits, targets, logits, *, temperature, alpha, divergence=kl_divergence
-):
+def distillation_loss(teacher_logits, targets, logits, *, temperature, alpha, divergence=kl_divergence):
     """Eq. 7 of Yan et al.:
 
-        L = alpha T^2 KL( softmax(z_teacher / T) || softmax(z_student / T) ) + (1 - alpha) CE(y, z_student)
+        L = alpha T^2 KL(softmax(z_teacher / T) || softmax(z_student / T)) + (1 - alpha) CE(y, z_student)
 
     `alpha` weighs the teacher's term. Published code disagrees on this and on T^2: without the factor
     the teacher's gradient falls as 1/T^2, and `alpha` changes its meaning with the temperature. For the
@@ -100,10 +89,7 @@ def distillation_loss(
 
 
 def squared_error(targets, outputs):
-    """Squared distance to the targets, summed over the outputs: both real [batch, n_outputs].
-
-    Targets [batch] are for a single output.
-    """
+    """Squared distance, summed over the outputs [batch, n_outputs]; targets [batch] are for one."""
     outputs, targets = np.asarray(outputs, float), np.asarray(targets, float)
     targets = targets[:, None] if targets.ndim == 1 else targets
     _check_shapes("targets", targets, outputs)

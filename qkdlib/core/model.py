@@ -41,9 +41,10 @@ class Model:
 
     def __post_init__(self):
         check_number("logit_scale", self.logit_scale, 0, open_minimum=True)
-        program = self.program()
-        self._set(qubits=program.qubits, weight_symbols=tuple(self.weight_symbols))
-        self._set(data_symbols=tuple(self.data_symbols), observables=tuple(self.observables))
+        found = {"qubits": self.program().qubits}
+        for name in ("weight_symbols", "data_symbols", "observables"):
+            found[name] = tuple(getattr(self, name))
+        self.__dict__.update(found)
 
     @classmethod
     def of(cls, encoding, ansatz, observables, *, qubits=None, logit_scale=1.0):
@@ -70,10 +71,6 @@ class Model:
             circuit, data = encoding.circuit + circuit, encoding.symbols
         qubits = ansatz.qubits if qubits is None else qubits
         return cls(circuit, ansatz.symbols, data, observables, tuple(qubits), logit_scale)
-
-    def _set(self, **values):
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
 
     def __getstate__(self):  # a program is built where it is needed, not sent
         return {name: value for name, value in self.__dict__.items() if name != "_program"}
@@ -110,7 +107,7 @@ class Model:
             found = Program(self.circuit, *symbols, self.observables, qubits=self.qubits, **options)
             if options:
                 return found
-            self._set(_program=found)
+            self.__dict__["_program"] = found
         return self._program
 
     def observing(self, observables):

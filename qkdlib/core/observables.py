@@ -29,15 +29,13 @@ def pauli_string(text, n_qubits):
     factors = [_FACTOR.fullmatch(word) for word in text.split()]
     if not factors or None in factors:
         raise ValueError(f"a Pauli string must look like 'Z0' or 'Z0 X1 Z2', got {text!r}")
-    indices = [int(f[2]) for f in factors]
-    if max(indices) >= n_qubits or len(set(indices)) < len(indices):
+    places = [int(factor[2]) for factor in factors]
+    if max(places) >= n_qubits or len(set(places)) < len(places):
         raise ValueError(
             f"a Pauli string must name each qubit once, from 0 to {n_qubits - 1}, got {text!r}"
         )
-    gates = {"X": cirq.X, "Y": cirq.Y, "Z": cirq.Z}
-    return cirq.PauliString(
-        gates[f[1]](cirq.LineQubit(i)) for f, i in zip(factors, indices, strict=True)
-    )
+    letters = [getattr(cirq, factor[1]) for factor in factors]
+    return cirq.PauliString(p(cirq.LineQubit(i)) for p, i in zip(letters, places, strict=True))
 
 
 def z_observables(n_classes, n_qubits):

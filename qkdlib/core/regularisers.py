@@ -19,11 +19,12 @@ import numpy as np
 from qkdlib._checks import check_number
 from qkdlib.core.losses import kl_divergence, softened
 
+
 class Regulariser:
     """A distance of a student to its peers: a small class with `compares` and `__call__`.
 
-    `compares` says what of each student is compared, its *output*: "logits" [batch, n_classes]; "states",
-    complex [batch, 2**n_qubits]; or "observables", expectation values of `observables(model)`.
+    `compares` says what of each student is compared, its *output*: "logits" [batch, n_classes];
+    "states", complex [batch, 2**n_qubits]; or "observables", expectation values of `observables(model)`.
     """
 
     compares = "logits"

@@ -35,10 +35,8 @@ class Trained(NamedTuple):
 class Adam:
     """Adam (Kingma and Ba, algorithm 1), with the defaults of Keras.
 
-    Args:
-        learning_rate: A positive number, or a function from the step (0, 1, ...) to one.
-        beta_1, beta_2: Decay rates of the moments, in [0, 1).
-        epsilon: Added to the root of the second moment.
+    `learning_rate` is a positive number, or a function from the step (0, 1, ...) to one; `beta_1` and
+    `beta_2`, the decay rates of the moments, lie in [0, 1).
     """
 
     def __init__(self, learning_rate=LEARNING_RATE, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
@@ -122,27 +120,22 @@ class Supervised:
 
     def __call__(self, weights, rows):
         run = self._program.start(weights, **as_arguments(self.inputs[rows]))
-        scale = self.model.logit_scale
-        values, slopes = self.loss(scale * run.values(), rows)
-        gradient = run.pull_values(scale / len(rows) * slopes, ("weights",)).weights
+        loss, slopes = self.loss_and_slopes(run.values(), rows)
+        gradient = run.pull_values(slopes, ("weights",)).weights.astype(np.float64)
         run.release()
-        penalty = self.l2 * np.sum(weights**2) if self.l2 else 0.0
-        return float(values.mean() + penalty), gradient.astype(np.float64) + 2 * self.l2 * weights
+        return loss + self.l2 * float(np.sum(weights**2)), gradient + 2 * self.l2 * weights
+
+    def loss_and_slopes(self, expectations, rows):
+        """The mean loss on a batch, and its slopes by the circuit's expectation values."""
+        scale = self.model.logit_scale
+        values, slopes = self.loss(scale * expectations, rows)
+        return float(values.mean()), scale / len(rows) * slopes
 
 
 def train(
-    model,
-    inputs,
-    loss,
-    *,
-    weights=None,
-    n_steps=50,
-    batch_size=64,
-    learning_rate=LEARNING_RATE,
-    l2=0.0,
-    seed,
-    callback=None,
-):
+    model, inputs, loss, *, weights=None, n_steps=50, batch_size=64, learning_rate=LEARNING_RATE, l2=0.0,
+    seed, callback=None,
+):  # fmt: skip
     """Trains a model on a loss of its logits.
 
     Args:
@@ -171,8 +164,6 @@ def train(
     seed = check_seed("seed", seed)
     if weights is None:
         weights = model.initial_weights(seed=seed)
-    task = Supervised(model, inputs, loss, l2)
+    task, options = Supervised(model, inputs, loss, l2), {"n_steps": n_steps, "callback": callback}
     order = batches(len(task.inputs), batch_size, seed)
-    return minimise(
-        task, weights, order, n_steps=n_steps, learning_rate=learning_rate, callback=callback
-    )
+    return minimise(task, weights, order, learning_rate=learning_rate, **options)

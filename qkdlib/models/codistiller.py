@@ -4,7 +4,7 @@ from itertools import islice
 
 import numpy as np
 
-from qkdlib._checks import check_count, check_labels, check_seed
+from qkdlib._checks import check_count, check_seed
 from qkdlib._tensorflow import keras, tf
 from qkdlib.core import Infidelity, Schedule, batches
 from qkdlib.core.codistill import check_school
@@ -126,7 +126,7 @@ class Codistiller(keras.Model):
     def _checked(self, x, y=None):
         for student in self.students:
             x, y = student.check(x, y)
-        return x, check_labels("y", y, self.students[0].model.n_classes, len(x)) if y is not None else None
+        return x, y
 
     def _batches(self, x, y, shared, batch_size, first, last):
         """Steps first to last - 1: ((inputs, shared inputs or ()), labels)."""
@@ -200,7 +200,8 @@ class Codistiller(keras.Model):
 
     def _output(self, student, engine, inputs):
         """Logits and what the regulariser compares (None where TensorFlow Quantum has no states)."""
-        kind, scale, n_classes = self.regulariser.compares, student.model.logit_scale, student.model.n_classes
+        kind, model = self.regulariser.compares, student.model
+        scale, n_classes = model.logit_scale, model.n_classes
         if kind == "states" and not engine.accepts_states:
             return scale * engine.expectation(student.theta, inputs), None
         if kind == "states":

@@ -28,9 +28,9 @@ class Distiller(keras.Model):
         seed: Seed of the order of the samples and of what the condition draws; by default the
             student's own, or 0.
 
-    `compile` takes `optimizer` and, if wanted, `metrics` on labels; the loss is fixed. The history holds
-    `loss` (the condition's, and the student's regularisation) and `accuracy`. On validation data the loss
-    is the cross-entropy.
+    `compile` takes `optimizer` and, if wanted, `metrics` on labels; the loss is fixed. The history
+    holds `loss` (the condition's, and the student's regularisation) and `accuracy`. On validation data
+    the loss is the cross-entropy.
 
     Raises:
         TypeError, ValueError: A bad argument, also a student that shares weights with its teacher.
