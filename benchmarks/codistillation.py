@@ -2,7 +2,7 @@
 
     python benchmarks/codistillation.py [--rounds 15] [--steps 40]
 
-Plain steps are those of `qkdlib.simulation.optimise.fit`. All take turns on the same circuits and data,
+Plain steps are those of `qkdlib.core.train`. All take turns on the same circuits and data,
 and the smallest processor time of all rounds is reported for each: other work on the machine only adds.
 
 A plain step leaves out what two classes' observables cannot see; the infidelity of full states sees all
@@ -14,62 +14,64 @@ import time
 
 import numpy as np
 
-from qkdlib.circuits import angle_encoding, hardware_efficient_ansatz, z_observables
-from qkdlib.circuits.ansatz import initial_weights
-from qkdlib.distillation import Regulariser, Schedule, Student, codistill
-from qkdlib.simulation import Program
-from qkdlib.simulation.optimise import cross_entropy, fit
+from qkdlib import core as kd
+from qkdlib.measures import ReducedInfidelity
 
 N_STUDENTS, N_LAYERS, BATCH_SIZE = 4, 2, 64
-PLAIN = {"plain": True, "whole": False}  # name -> light_cone
 COMPARED = {
-    "kl": Regulariser("kl"),
-    "infidelity": Regulariser("infidelity"),
-    "1 qubit": Regulariser("infidelity", qubits=(0,)),
-    "2 qubits": Regulariser("infidelity", qubits=(0, 1)),
+    "kl": kd.Divergence(),
+    "infidelity": kd.Infidelity(),
+    "1 qubit": ReducedInfidelity((0,)),
+    "2 qubits": ReducedInfidelity((0, 1)),
 }
+
+
+class Whole(kd.Model):
+    """A model that also computes what its observables cannot see."""
+
+    def program(self, **options):
+        return super().program(light_cone=False, **options)
+
+
+PLAIN = {"plain": kd.Model, "whole": Whole}
 
 
 def measure(n_qubits, n_steps, n_rounds):
     """Milliseconds a step of all students by kind, {name: [n_rounds]}."""
-    student = Student.of(
-        angle_encoding(n_qubits), hardware_efficient_ansatz(n_qubits, N_LAYERS),
-        z_observables(2, n_qubits), iterations=n_steps, batch_size=BATCH_SIZE,
+    parts = (
+        kd.angle_encoding(n_qubits), kd.hardware_efficient_ansatz(n_qubits, N_LAYERS),
+        kd.z_observables(2, n_qubits),
     )
+    models = {name: kind.of(*parts) for name, kind in PLAIN.items()}
     rng = np.random.default_rng(0)
     angles = rng.uniform(0, np.pi, (4 * BATCH_SIZE, n_qubits))
     train = angles, (angles[:, 0] > angles[:, 1]).astype(int)
     times = {name: [] for name in (*PLAIN, *COMPARED)}
     for number in range(n_rounds + 1):
-        found = {name: N_STUDENTS * plain(student, train, cone, number) for name, cone in PLAIN.items()}
-        found |= {name: compared(student, train, r, number) for name, r in COMPARED.items()}
+        found = {name: N_STUDENTS * plain(m, train, n_steps, number) for name, m in models.items()}
+        for name, regulariser in COMPARED.items():
+            found[name] = compared(models["plain"], train, regulariser, n_steps, number)
         if number > 0:  # the first round compiles and warms up
             for name, value in found.items():
                 times[name].append(value)
     return times
 
 
-def plain(student, train, light_cone, seed):
+def plain(model, train, n_steps, seed):
     """Milliseconds a step of one student alone."""
-    program = Program(
-        student.circuit, student.weight_symbols, student.data_symbols, student.observables,
-        qubits=student.qubits, light_cone=light_cone,
-    )
-    clock = Clock()
-    fit(
-        program, initial_weights(len(student.weight_symbols), seed=seed), train[0],
-        cross_entropy(train[1]), iterations=student.iterations, batch_size=BATCH_SIZE, seed=seed,
-        callback=clock,
+    clock, loss = Clock(), kd.with_targets(kd.cross_entropy, train[1])
+    kd.train(
+        model, train[0], loss, n_steps=n_steps, batch_size=BATCH_SIZE, seed=seed, callback=clock
     )
     return clock.milliseconds()
 
 
-def compared(student, train, regulariser, seed):
+def compared(model, train, regulariser, n_steps, seed):
     """Milliseconds a step of all students together."""
     clock = Clock()
-    codistill(
-        [student] * N_STUDENTS, train, regulariser=regulariser, schedule=Schedule(0.5), seed=seed,
-        callback=clock,
+    kd.codistill(
+        [model] * N_STUDENTS, train, regulariser=regulariser, schedule=kd.Schedule(0.5),
+        n_steps=n_steps, batch_size=BATCH_SIZE, seed=seed, callback=clock,
     )
     return clock.milliseconds()
 

@@ -13,10 +13,9 @@ import time
 
 import numpy as np
 
-from qkdlib.circuits import angle_encoding, hardware_efficient_ansatz, z_observables
-from qkdlib.distillation import Distiller
-from qkdlib.models import QNN, recipe
-from qkdlib.simulation import tfq_available
+from qkdlib.core import Distilled, Model, angle_encoding, hardware_efficient_ansatz, z_observables
+from qkdlib.engine import tfq_available
+from qkdlib.models import QNN, Distiller, adam, recipe
 
 SIZES = ((2, 2), (7, 2))  # (qubits, layers) of the student
 BATCH = 64
@@ -64,13 +63,14 @@ def models(engine, n_qubits, n_layers):
 
     def qnn(layers, seed):
         ansatz = hardware_efficient_ansatz(n_qubits, layers)
-        return QNN(encoding, ansatz, observables, engine=engine, seed=seed)
+        return QNN(Model.of(encoding, ansatz, observables), engine=engine, seed=seed)
 
     plain = qnn(n_layers, seed=0)
     plain.compile(**recipe())
-    distiller = Distiller(qnn(n_layers, seed=0), qnn(n_layers + 2, seed=1), temperature=2.0, alpha=0.9)
-    distiller.compile(optimizer=recipe()["optimizer"])
-    distiller._get_teacher().predict(x[:BATCH], verbose=0)  # compiles
+    teacher = qnn(n_layers + 2, seed=1)
+    distiller = Distiller(qnn(n_layers, seed=0), teacher, Distilled(2.0, 0.9))
+    distiller.compile(optimizer=adam())
+    teacher.predict(x[:BATCH], verbose=0)  # compiles
     started = time.perf_counter()
     distiller.teacher_logits(x)
     return plain, distiller, x, y, time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""What the vector type of `qkdlib/simulation/vector.py` is worth: the same sweep without it.
+"""What the vector type of `qkdlib/engine/vector.py` is worth: the same sweep without it.
 
 The kernel that dominates a step, a one-qubit gate on two qubits in one sweep, written three ways:
 with the vector type; as a plain Numba loop over the sixteen lanes; and in NumPy. The plain loop is
@@ -13,10 +13,9 @@ from numba import njit
 from peers._cirq_circuit import circuit
 from problem import BATCH, cross_entropy, make
 
-from qkdlib.simulation import kernels
-from qkdlib.simulation.kernels import _rotate_two
-from qkdlib.simulation.program import Program
-from qkdlib.simulation.vector import fill, store
+from qkdlib.engine import Program, kernels
+from qkdlib.engine.kernels import _rotate_two
+from qkdlib.engine.vector import fill, store
 
 M = 11  # qubits
 

@@ -6,8 +6,7 @@ import numpy as np
 
 from peers._cirq_circuit import circuit
 from qkdlib._tensorflow import keras
-from qkdlib.circuits import hardware_efficient_ansatz
-from qkdlib.circuits.encoding import Encoding
+from qkdlib.core import Model
 from qkdlib.models import QNN
 
 STEPS = 25
@@ -31,11 +30,7 @@ def make_setup(engine, **options):
     def setup(problem):
         if problem.inputs == "states":
             return None
-        whole, _, data, observables = circuit(problem)
-        n = problem.n_qubits
-        encoding = Encoding("bench", n, n, whole[:1], tuple(data), lambda x: x)
-        ansatz = hardware_efficient_ansatz(n, problem.n_layers)
-        model = QNN(encoding, ansatz, observables, engine=engine, seed=0, engine_options=options)
+        model = QNN(Model(*circuit(problem)), engine=engine, seed=0, engine_options=options)
         model.compile(
             optimizer=keras.optimizers.Adam(0.01),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),

@@ -4,7 +4,7 @@ from problem import cross_entropy
 
 import qkdlib
 from peers._cirq_circuit import circuit
-from qkdlib.simulation.program import Program
+from qkdlib.engine import Program
 
 OPTIONS = {"light_cone": False, "threads": 1}
 

@@ -4,7 +4,8 @@ import qkdlib
 from peers._cirq_circuit import circuit
 from peers._tensorflow_step import make_step
 from qkdlib._tensorflow import tf
-from qkdlib.simulation.adjoint import AdjointEngine
+from qkdlib.core import Model
+from qkdlib.models import create_engine
 
 
 def version():
@@ -12,6 +13,6 @@ def version():
 
 
 def setup(problem):
-    engine = AdjointEngine(*circuit(problem), light_cone=False, threads=1)
+    engine = create_engine("adjoint", Model(*circuit(problem)), light_cone=False, threads=1)
     inputs = tf.constant(problem.data if problem.inputs == "angles" else problem.states)
     return make_step(lambda weights: engine.expectation(weights, inputs), problem)
