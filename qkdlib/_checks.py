@@ -17,6 +17,11 @@ def check_count(name, value, minimum=1, maximum=None):
     return int(value)
 
 
+def check_seed(name, seed):
+    """Returns `seed` as an int; it must be an integer in [0, 2**63)."""
+    return check_count(name, seed, 0, 2**63 - 1)
+
+
 def check_number(name, value, minimum=-np.inf, maximum=np.inf, open_minimum=False):
     """Returns `value` as a float; it must be a finite real number within the bounds."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
@@ -54,6 +59,37 @@ def check_matrix(name, values, n_columns=None, dtype=float):
     if not np.isfinite(array).all():
         row = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
         raise ValueError(f"{name} must be finite, but row {row} holds NaN or infinity")
+    return array
+
+
+NORM_TOLERANCE = 1e-3  # states in single precision that were normalised once lie far within
+
+
+def check_states(name, states, n_qubits=None):
+    """Returns `states` as a C-contiguous complex64 array [batch, 2**n_qubits]; a single state becomes
+    one row. They must be finite and of norm 1, to `NORM_TOLERANCE`."""
+    try:
+        array = np.atleast_2d(np.asarray(states))
+    except ValueError as error:  # rows of different lengths
+        raise TypeError(f"{name} must be an array of complex numbers: {error}") from None
+    if not np.issubdtype(array.dtype, np.number):
+        raise TypeError(f"{name} must be complex numbers, got dtype {array.dtype}")
+    width = array.shape[-1]
+    is_power = width >= 2 and not width & (width - 1)
+    if array.ndim != 2 or not is_power or (n_qubits is not None and width != 1 << n_qubits):
+        wanted = "2**n_qubits" if n_qubits is None else 1 << n_qubits
+        raise ValueError(f"{name} must have shape [batch, {wanted}], got {np.shape(states)}")
+    with np.errstate(over="ignore"):  # what is too large becomes infinite and is refused below
+        array = np.ascontiguousarray(array, np.complex64)
+    parts = array.view(np.float32)
+    norms = np.einsum("br,br->b", parts, parts)
+    if not np.isfinite(norms).all():
+        row = int(np.flatnonzero(~np.isfinite(norms))[0])
+        raise ValueError(f"{name} must be finite, but row {row} holds NaN or infinity")
+    wrong = np.abs(norms - 1)
+    if wrong.max(initial=0) > 2 * NORM_TOLERANCE:  # norms are squares here
+        row = int(wrong.argmax())
+        raise ValueError(f"{name} must have norm 1, but row {row} has norm {norms[row] ** 0.5:.4g}")
     return array
 
 

@@ -63,9 +63,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1
 run .venv/bin/python -m pip install --no-deps --require-hashes --progress-bar off -r requirements.lock
 run .venv/bin/python -m pip install --no-deps --no-build-isolation --progress-bar off -e .
 run .venv/bin/python -m pip check
-if [ -f qkdlib/simulation/warm.py ]; then
+if [ -f qkdlib/engine/warm.py ]; then
     echo "setup: compiling the fast engine"
-    run .venv/bin/python -m qkdlib.simulation.warm
+    run .venv/bin/python -m qkdlib.engine.warm
 fi
 touch .venv/.complete || fail "could not write to .venv; is the disk full?"
 echo "setup: done in $(($(date +%s) - started)) s"

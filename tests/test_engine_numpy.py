@@ -1,4 +1,4 @@
-"""The NumPy path: training, threads, the cache of compiled kernels, bad input."""
+"""The NumPy path: threads, the cache of compiled kernels, what a run costs, bad input."""
 
 import itertools
 import os
@@ -10,105 +10,9 @@ import cirq
 import numpy as np
 import pytest
 import sympy
-from test_simulation_program import chain, random_inputs
+from test_engine_program import chain, random_inputs
 
-from qkdlib.simulation import caching, workers
-from qkdlib.simulation.optimise import Adam, cross_entropy, fit, log_softmax
-from qkdlib.simulation.program import Program
-
-# --- Training ----------------------------------------------------------------------------------
-
-
-def two_classes(n_samples=200, seed=0):
-    """Points on either side of a curve, as angles of two qubits."""
-    x = np.random.default_rng(seed).uniform(-1.5, 1.5, (n_samples, 2))
-    return x, (x[:, 1] > np.sin(2 * x[:, 0])).astype(int)
-
-
-def student(n_layers=2):
-    circuit, weights, data, qubits = chain(2, n_layers)
-    program = Program(circuit, weights, data, [cirq.Z(q) for q in qubits])
-    return program, random_inputs(weights, data, 1)[0]
-
-
-def test_training_learns():
-    program, weights = student()
-    x, labels = two_classes()
-    result = fit(
-        program, weights, x, cross_entropy(labels, logit_scale=5.0), iterations=150, seed=0
-    )
-    accuracy = (program.expectation(result.weights, x).argmax(axis=1) == labels).mean()
-    assert result.losses.shape == (150,)
-    assert result.losses[-20:].mean() < 0.6 * result.losses[:5].mean()
-    assert accuracy > 0.85
-
-
-def test_training_follows_its_seed():
-    program, weights = student()
-    x, labels = two_classes()
-    loss = cross_entropy(labels)
-    runs = [fit(program, weights, x, loss, iterations=12, seed=s) for s in (1, 1, 2)]
-    np.testing.assert_array_equal(runs[0].weights, runs[1].weights)
-    assert not np.array_equal(runs[0].weights, runs[2].weights)
-
-
-def test_states_train_as_the_angles_that_prepare_them():
-    qubits = cirq.LineQubit.range(2)
-    prepare = cirq.Circuit(cirq.rx(sympy.Symbol(f"x{q.x}"))(q) for q in qubits)
-    x, labels = two_classes(40)
-    states = Program(prepare, (), ["x0", "x1"]).output_states([], x)
-    whole, weights = student(1)
-    circuit, names, _, _ = chain(2, 1)
-    rest = Program(circuit[1:], names, (), [cirq.Z(q) for q in qubits])
-    loss = cross_entropy(labels, n_classes=2)
-    a = fit(whole, weights, x, loss, iterations=8, batch_size=16, seed=3)
-    b = fit(rest, weights, states, loss, iterations=8, batch_size=16, seed=3)
-    np.testing.assert_allclose(a.weights, b.weights, atol=1e-4)
-
-
-def test_a_callback_can_end_the_training():
-    program, weights = student()
-    x, labels = two_classes()
-    seen = []
-
-    def callback(iteration, loss, weights):
-        seen.append((iteration, loss))
-        return iteration == 4
-
-    result = fit(
-        program, weights, x, cross_entropy(labels), iterations=50, seed=0, callback=callback
-    )
-    assert [i for i, _ in seen] == [0, 1, 2, 3, 4]
-    np.testing.assert_array_equal([v for _, v in seen], result.losses)
-
-
-def test_cross_entropy_has_the_textbook_value_and_slope():
-    rng = np.random.default_rng(0)
-    values, labels = rng.normal(size=(5, 3)), np.array([0, 2, 1, 1, 0])
-    loss = cross_entropy(labels, logit_scale=2.0)
-    rows = np.arange(5)
-    value, slope = loss(values, rows)
-    probabilities = np.exp(2 * values) / np.exp(2 * values).sum(axis=1, keepdims=True)
-    assert value == pytest.approx(-np.log(probabilities[rows, labels]).mean())
-    for i in range(5):
-        for k in range(3):
-            step = np.zeros((5, 3))
-            step[i, k] = 1e-6
-            difference = loss(values + step, rows)[0] - loss(values - step, rows)[0]
-            assert slope[i, k] == pytest.approx(difference / 2e-6, abs=1e-8)
-    soft, soft_slope = cross_entropy(np.eye(3)[labels], logit_scale=2.0)(values, rows)
-    assert soft == pytest.approx(value)
-    np.testing.assert_allclose(soft_slope, slope)
-    assert np.isfinite(log_softmax(np.array([1e4, -1e4, 0.0]))).all()
-
-
-def test_adams_first_step_has_the_length_of_the_learning_rate():
-    step = Adam(0.1).step(np.zeros(3), np.array([4.0, -0.2, 1e-3]))
-    np.testing.assert_allclose(step, [-0.1, 0.1, -0.1], rtol=1e-3)
-    adam = Adam(lambda i: 0.1 * 0.5**i)
-    assert adam.step(np.zeros(1), np.ones(1)) == pytest.approx(-0.1)
-    assert adam.step(np.zeros(1), np.ones(1)) == pytest.approx(-0.05)
-
+from qkdlib.engine import Program, caching, run, workers
 
 # --- Threads -----------------------------------------------------------------------------------
 
@@ -150,7 +54,7 @@ def test_a_forked_child_computes_too():
     code = """
         import os, sys
         import cirq, numpy as np
-        from qkdlib.simulation.program import Program
+        from qkdlib.engine import Program
         q = cirq.LineQubit.range(3)
         circuit = cirq.Circuit(cirq.ry(0.4)(q[0]), cirq.CNOT(q[0], q[1]), cirq.CNOT(q[1], q[2]))
         program = Program(circuit, (), (), [cirq.Z(q[2])], threads=2)
@@ -164,18 +68,46 @@ def test_a_forked_child_computes_too():
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=120)
 
 
+# --- What a run costs --------------------------------------------------------------------------
+
+
+def test_a_large_run_says_beforehand_what_it_will_cost(monkeypatch):
+    circuit, weights, data, _ = chain(12, 1)
+    program = Program(circuit, weights, data, [cirq.Z(cirq.LineQubit(0))], light_cone=False, threads=1)
+    w, x = random_inputs(weights, data, 20)
+    program.value_and_grad(w, x)  # without a word
+    updates = 32 * len(program._plan("product").tables.ops) * 2**12
+    monkeypatch.setattr(run, "LARGE", 5 * updates)
+    program.expectation(w, x)
+    words = (
+        r"^20 samples on 12 qubits through \d+ operations, with a gradient, will take about "
+        r"0 min on 1 thread and 0.0 GiB of memory$"
+    )
+    with pytest.warns(RuntimeWarning, match=words):
+        program.value_and_grad(w, x)
+
+
+def test_a_gradient_of_a_thousand_samples_on_25_qubits_is_announced(monkeypatch):
+    monkeypatch.setattr(run, "_memory", lambda: np.inf)
+    circuit, weights, data, _ = chain(25, 0)
+    program = Program(circuit, weights, data, [cirq.Z(cirq.LineQubit(0))], light_cone=False)
+    w, x = random_inputs(weights, data, 1000)
+    words = "1,000 samples on 25 qubits .* will take about [0-9]+ (min|h) .* GiB of memory"
+    with pytest.raises(RuntimeWarning, match=words):  # warnings are errors here: nothing is computed
+        program.value_and_grad(w, x)
+
+
 # --- The cache of compiled kernels ------------------------------------------------------------
 
 
 def test_once_warm_nothing_compiles_again():
     """Another circuit, other sizes, states, light cone, threads: all on the kernels in the cache."""
-    warm = [sys.executable, "-m", "qkdlib.simulation.warm"]
+    warm = [sys.executable, "-m", "qkdlib.engine.warm"]
     text = subprocess.run(warm, check=True, capture_output=True, text=True, timeout=300).stdout
     assert str(caching.cache_folder()) in text
     code = """
         import cirq, numpy as np, sympy
-        from qkdlib.simulation import kernels
-        from qkdlib.simulation.program import Program
+        from qkdlib.engine import Program, kernels
         q = cirq.LineQubit.range(4)
         w, x = sympy.symbols("w x")
         circuit = cirq.Circuit(cirq.X(q[3]) ** x, cirq.SWAP(q[0], q[1]) ** w, cirq.CCX(*q[:3]))
@@ -231,8 +163,8 @@ def test_a_read_only_install_uses_the_users_cache(monkeypatch, tmp_path):
     assert caching.cache_folder.__wrapped__().is_dir()  # a temporary one
 
 
-def test_simulation_needs_no_tensorflow():
-    code = "import sys, qkdlib.simulation.optimise, qkdlib.simulation.program; "
+def test_the_engine_needs_no_tensorflow():
+    code = "import sys; from qkdlib.engine import Program, reference; "
     code += "sys.exit(any(name.startswith(('tensorflow', 'keras')) for name in sys.modules))"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
@@ -243,6 +175,7 @@ Q = cirq.LineQubit.range(2)
 W, X = sympy.symbols("w x")
 CIRCUIT = cirq.Circuit(cirq.rx(W)(Q[0]), cirq.ry(X)(Q[1]), cirq.CZ(*Q))
 OBSERVABLES = (cirq.Z(Q[0]),)
+STRETCH = cirq.MatrixGate(np.diag([1.0, 2.0]), unitary_check=False)
 
 
 def program(circuit=CIRCUIT, weights=("w",), data=("x",), observables=OBSERVABLES, **options):
@@ -257,8 +190,8 @@ def program(circuit=CIRCUIT, weights=("w",), data=("x",), observables=OBSERVABLE
         (([1.0], [[np.inf]]), "data must be finite, but holds NaN or infinity"),
         (([1.0], [[0.1, 0.2]]), r"data must have shape \[batch, 1\], got \(1, 2\)"),
         (([1.0], None), r"data must have shape \[batch, 1\], got None"),
-        (([1.0], [[0.1]], np.ones((1, 3))), r"states must have shape \[batch, 4\] for 2 qubits"),
-        (([1.0], [[0.1]], np.ones((1, 4))), "states must be normalised, but row 0 has norm 2"),
+        (([1.0], [[0.1]], np.ones((1, 3))), r"states must have shape \[batch, 4\], got \(1, 3\)"),
+        (([1.0], [[0.1]], np.ones((1, 4))), "states must have norm 1, but row 0 has norm 2"),
         (([1.0], [[0.1]], [[np.nan, 0, 0, 0]]), "states must be finite, but row 0 holds NaN"),
         (([1.0], [[0.1]] * 3, np.eye(4)), "data has 3 rows but states has 4"),
     ],
@@ -280,10 +213,35 @@ def test_arguments_of_the_wrong_type_are_named():
         program(observables=["Z"])
 
 
-def test_unnormalised_states_need_an_explicit_word():
-    states = np.array([[0, 2.0, 0, 0]])
-    values = program(normalised=False).expectation([0.3], [[0.0]], states)
-    assert values == pytest.approx(4 * np.cos(0.3))
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([[1.0], [1.0, 2.0]], [[0.1]]), "weights must be an array of real numbers: .*inhomogeneous"),
+        (([1.0], [[0.1], [0.1, 0.2]]), "data must be an array of real numbers: .*inhomogeneous"),
+        (([1.0], [[0.1]], [[1], [1, 0]]), "states must be an array of complex numbers: .*inhomog"),
+    ],
+)
+def test_rows_of_different_lengths_are_named(arguments, message):
+    with pytest.raises(TypeError, match=message):
+        program().expectation(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weights": "w"}, "weight_symbols must be a list of names, got 'w'"),
+        ({"weights": None}, "weight_symbols must be a list of names, got None"),
+        ({"data": (1,)}, "data_symbols must be names or sympy symbols, got 1 among them"),
+        ({"observables": None}, r"observables must be a list of cirq\.PauliString .* got None"),
+        ({"observables": cirq.Z(Q[0])}, r"observables must be a list of .* got cirq\.Z"),
+        ({"qubits": 2}, "qubits must be a list of cirq qubits, got 2"),
+        ({"qubits": ["a", "b"]}, "qubits must be cirq qubits, got 'a' among them"),
+        ({"threads": 1.5}, r"threads must be an integer, got 1.5 \(float\)"),
+    ],
+)
+def test_parts_of_the_wrong_type_are_named(options, message):
+    with pytest.raises(TypeError, match=message):
+        program(**options)
 
 
 def test_an_empty_batch_has_empty_results():
@@ -297,6 +255,8 @@ def test_an_empty_batch_has_empty_results():
 def test_wrong_cotangents_are_named():
     with pytest.raises(ValueError, match=r"cotangent must have shape \[1, 1\], got \(2, 1\)"):
         program().value_and_grad([1.0], [[0.1]], cotangent=np.ones((2, 1)))
+    with pytest.raises(TypeError, match="cotangent must be an array of float32 numbers"):
+        program().value_and_grad([1.0], [[0.1]], cotangent="ones")
 
 
 @pytest.mark.parametrize(
@@ -305,9 +265,11 @@ def test_wrong_cotangents_are_named():
         ({"weights": ()}, r"the circuit uses the symbol 'w' .* neither in weight_symbols nor in"),
         ({"weights": ("w", "x")}, "weight_symbols and data_symbols must not repeat a name"),
         ({"observables": (1j * cirq.Z(Q[0]),)}, r"observables\[0\] must be hermitian"),
+        ({"observables": (np.nan * cirq.Z(Q[0]),)}, r"observables\[0\] must have finite coeff"),
+        ({"observables": (cirq.X(Q[0]) + np.inf * cirq.Z(Q[0]),)}, "must have finite coefficients"),
         ({"qubits": Q[:1]}, r"qubits lacks q\(1\), which is used"),
         ({"qubits": [Q[0], Q[0], Q[1]]}, "qubits must not repeat a qubit"),
-        ({"threads": 0}, "threads must be a positive integer or None, got 0"),
+        ({"threads": 0}, "threads must be at least 1, got 0"),
         ({"circuit": cirq.Circuit(), "observables": ()}, "circuit must have at least one qubit"),
     ],
 )
@@ -325,6 +287,10 @@ def test_bad_circuits_are_named(options, message):
         (cirq.rx(W * X)(Q[0]), r"with w\*x: a parameter must be linear in one symbol"),
         (cirq.rx(W**2)(Q[0]), "a parameter must be linear in one symbol"),
         (cirq.rx(sympy.sin(W))(Q[0]), "a parameter must be linear in one symbol"),
+        (cirq.rx(sympy.oo * W)(Q[0]), "factors of w that are not real and finite"),
+        (cirq.rx(sympy.I * W + 1)(Q[0]), "factors of w that are not real and finite"),
+        (STRETCH(Q[1]), r"the gate MatrixGate on qubits q\(1\) is not unitary"),
+        (STRETCH(Q[1]).controlled_by(Q[0]), r"on qubits q\(0\), q\(1\) is not unitary"),
     ],
 )
 def test_gates_outside_the_set_are_named_with_their_qubits(operation, message):
@@ -338,6 +304,8 @@ def test_too_many_qubits_say_how_much_memory_they_take():
     circuit.append(cirq.CNOT(*pair) for pair in itertools.pairwise(qubits))
     with pytest.raises(ValueError, match=r"simulating 48 qubits takes [\d,]+ GiB .* machine has"):
         Program(circuit, (), (), [cirq.Z(qubits[-1])])
+    with pytest.raises(ValueError, match=r"simulating 48 qubits takes [\d,]+ GiB"):
+        Program(circuit).output_states([])  # nothing is observed, but a state is asked for
     # Inside its light cone the same circuit is small.
     seen = Program(circuit[:1], (), (), [cirq.X(qubits[0])])
     assert seen.expectation([]) == pytest.approx(1)

@@ -3,9 +3,9 @@
 import cirq
 import numpy as np
 import pytest
-from test_simulation_program import chain, random_inputs
+from test_engine_program import chain, random_inputs
 
-from qkdlib.simulation.program import Program
+from qkdlib.engine import Program
 
 
 def test_observables_at_one_end_of_a_long_chain_need_six_qubits():
