@@ -1,5 +1,6 @@
 """A quantum model: a circuit, whose symbols are weights and data, and what is measured at its end."""
 
+from copy import copy
 from dataclasses import dataclass, replace
 
 import cirq
@@ -115,8 +116,11 @@ class Model:
         return replace(self, observables=tuple(observables))
 
     def scaled(self, logit_scale):
-        """The same model with its logits times `logit_scale` instead."""
-        return replace(self, logit_scale=logit_scale)
+        """The same model, and the same program, with its logits times `logit_scale` instead."""
+        found = copy(self)
+        found.__dict__.update(logit_scale=logit_scale, _program=self.program())
+        check_number("logit_scale", logit_scale, 0, open_minimum=True)
+        return found
 
     def initial_weights(self, *, seed):
         """Weights drawn from U[0, 2 pi): float32 [n_weights]."""
