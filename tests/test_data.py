@@ -80,12 +80,63 @@ def test_labels_are_positions_in_classes():
         ({"classes": (1, 1)}, "two or more different digits"),
         ({"classes": (1, 10)}, "a class must be from 0 to 9, got 10"),
         ({"validation_fraction": 0}, "validation_fraction must be"),
-        ({"seed": -1}, "seed must be at least 0"),
+        ({"seed": -1}, "seed must be from 0 to 4294967295, got -1"),
+        ({"seed": 2**32}, "seed must be from 0 to 4294967295, got 4294967296"),
     ],
 )
 def test_load_images_names_what_is_wrong(arguments, message):
     with pytest.raises(ValueError, match=message):
         load_images(**{"seed": 0, **arguments})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"classes": 5}, "classes must be a list of digits, got 5"),
+        ({"classes": None}, "classes must be a list of digits, got None"),
+        ({"classes": "15"}, "a class must be an integer, got '1'"),
+        ({"seed": None}, "seed must be an integer, got None"),
+    ],
+)
+def test_load_images_names_what_is_of_the_wrong_type(arguments, message):
+    with pytest.raises(TypeError, match=message):
+        load_images(**{"seed": 0, **arguments})
+
+
+def test_a_seed_may_be_a_numpy_integer():
+    np.testing.assert_array_equal(load_images(seed=np.int64(3)).x_test, load_images(seed=3).x_test)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"url": "foo"}, ValueError, "url .* must begin with http://, https:// or file://, got 'foo'"),
+        ({"url": 5}, ValueError, "url .* must begin with http://.*, got 5"),
+        ({"sha256": "abc"}, ValueError, "sha256 must be 64 hexadecimal digits"),
+        ({"timeout": 0}, ValueError, "timeout must be a finite number"),
+        ({"timeout": "1"}, TypeError, "timeout must be a real number, got '1'"),
+        ({"path": 5}, TypeError, "path must name a file, got 5"),
+        ({"cache": 5}, TypeError, "cache must name a folder, got 5"),
+    ],
+)
+def test_load_mnist_names_what_is_wrong(arguments, error, message, tmp_path):
+    with pytest.raises(error, match=message):
+        load_mnist(**{"cache": tmp_path, **arguments})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_variable_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("QKDLIB_MNIST_URL", "mnist.npz")
+    with pytest.raises(ValueError, match="QKDLIB_MNIST_URL.* got 'mnist.npz'"):
+        load_mnist(cache=tmp_path)
+
+
+def test_bundled_digits_need_no_network(monkeypatch):
+    def refuse(*arguments, **options):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    assert len(load_images(seed=0).x_train) > 200
 
 
 @needs_mnist
@@ -206,8 +257,9 @@ def test_all_components_reconstruct_the_image():
 
 
 def test_pca_bits_name_what_is_wrong():
-    with pytest.raises(ValueError, match="call fit"):
-        PCABits(2).bits(np.zeros((3, 4)))
+    for method in ("bits", "scores", "reconstruct"):
+        with pytest.raises(ValueError, match="PCABits must be fitted on training images first"):
+            getattr(PCABits(2), method)(np.zeros((3, 2)))
     with pytest.raises(ValueError, match="n_components must be at least 1"):
         PCABits(0)
     with pytest.raises(ValueError, match="at least n_components = 5 samples and pixels"):

@@ -12,14 +12,9 @@ import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qkdlib.circuits import (
-    hardware_efficient_ansatz,
-    parameter_shift_gradient,
-    pauli_string,
-    shift_rule,
-    shift_terms,
-)
-from qkdlib.simulation.reference import expectation
+from qkdlib.core import hardware_efficient_ansatz, pauli_string
+from qkdlib.engine import reference
+from qkdlib.measures import parameter_shift_gradient, shift_rule, shift_terms
 
 QUBITS = cirq.LineQubit.range(3)
 A, B, C = QUBITS
@@ -28,7 +23,7 @@ T, U = sympy.symbols("t u")
 
 
 def evaluate(circuit):
-    return expectation(circuit, (), np.zeros((1, 0)), OBSERVABLES, qubits=QUBITS)[0]
+    return reference.expectation(circuit, (), np.zeros((1, 0)), OBSERVABLES, qubits=QUBITS)[0]
 
 
 def by_shifts(circuit, values, symbol="t"):

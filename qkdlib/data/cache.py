@@ -25,10 +25,12 @@ def cache_folder(folder=None):
         from platformdirs import user_cache_dir
 
         folder = user_cache_dir("qkdlib", appauthor=False)
+    if not isinstance(folder, (str, os.PathLike)):
+        raise TypeError(f"cache must name a folder, got {folder!r}")
     return Path(folder).expanduser()
 
 
-def cached_arrays(path, compute):
+def cached_arrays(path, compute, shapes):
     """Arrays from the file `path` if it is whole, else from `compute()`, which are then stored.
 
     A file that is truncated, altered or of another layout is recomputed and replaced. Where the file
@@ -37,12 +39,13 @@ def cached_arrays(path, compute):
     Args:
         path: Name of the npz file.
         compute: Function without arguments that returns a dict of arrays.
+        shapes: The arrays' shapes by name; a file with others is of another layout.
 
     Returns:
         A dict of arrays.
     """
     path = Path(path)
-    stored = _read(path)
+    stored = _read(path, shapes)
     if stored is not None:
         return stored
     arrays = {name: np.asarray(value) for name, value in compute().items()}
@@ -67,7 +70,7 @@ def digest(arrays):
     return total.hexdigest()
 
 
-def _read(path):
+def _read(path, shapes):
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive}
@@ -76,9 +79,10 @@ def _read(path):
     except UNREADABLE:
         arrays = {}
     checksum = arrays.pop("checksum", None)
-    if checksum is None or str(checksum) != digest(arrays):
+    found = {name: array.shape for name, array in arrays.items()}
+    if checksum is None or str(checksum) != digest(arrays) or found != shapes:
         warnings.warn(
-            f"the cache file {path} is damaged and will be computed again",
+            f"the cache file {path} is damaged or not ours and will be computed again",
             RuntimeWarning,
             stacklevel=3,
         )

@@ -2,9 +2,11 @@
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 import urllib.request
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +54,8 @@ def load_images(source="digits", *, classes=(1, 5), seed, validation_fraction=0.
     Args:
         source: "digits" (scikit-learn's bundled 8 x 8 images; needs no network) or "mnist".
         classes: Two or more different digits.
-        seed: Seed of the splits. MNIST keeps its own test split.
+        seed: Seed of the splits, below 2**32 (scikit-learn takes no other). MNIST keeps its own test
+            split.
         validation_fraction: Fraction of the training images kept for validation, in (0, 0.5]; of the
             bundled digits a quarter becomes the test split first.
 
@@ -64,10 +67,8 @@ def load_images(source="digits", *, classes=(1, 5), seed, validation_fraction=0.
         OSError: MNIST can be neither read nor downloaded; the message says what to do.
     """
     check_choice("source", source, ("digits", "mnist"))
-    digits = tuple(check_count("a class", c, 0, 9) for c in classes)
-    if len(set(digits)) < max(2, len(digits)):
-        raise ValueError(f"classes must be two or more different digits, got {classes!r}")
-    seed = check_count("seed", seed, minimum=0)
+    digits = _digits(classes)
+    seed = check_count("seed", seed, 0, 2**32 - 1)
     fraction = check_number("validation_fraction", validation_fraction, 0, 0.5, open_minimum=True)
     from sklearn.model_selection import train_test_split
 
@@ -91,6 +92,15 @@ def load_images(source="digits", *, classes=(1, 5), seed, validation_fraction=0.
     return Dataset(x_train, y_train, x_validation, y_validation, *test, digits, shape)
 
 
+def _digits(classes):
+    if not isinstance(classes, Iterable):
+        raise TypeError(f"classes must be a list of digits, got {classes!r}")
+    digits = tuple(check_count("a class", c, 0, 9) for c in classes)
+    if len(set(digits)) < max(2, len(digits)):
+        raise ValueError(f"classes must be two or more different digits, got {classes!r}")
+    return digits
+
+
 def _of_classes(images, labels, digits):
     keep = np.isin(labels, digits)
     position = np.full(10, -1, np.int64)
@@ -103,8 +113,10 @@ def load_mnist(path=None, *, url=None, sha256=None, cache=None, timeout=60.0):
 
     Args:
         path: A local mnist.npz; by default what the variable QKDLIB_MNIST names. No download then.
-        url: Where to download from; by default QKDLIB_MNIST_URL, else the address that Keras uses.
-        sha256: Checksum of the archive at `url`; by default that of Keras' archive.
+        url: Where to download from (http, https, file); by default QKDLIB_MNIST_URL, else the address
+            that Keras uses.
+        sha256: Checksum of the archive at `url`, 64 hexadecimal digits; by default that of Keras'
+            archive.
         cache: Folder of the cache; by default QKDLIB_CACHE, else the user's cache folder.
         timeout: Seconds to wait for the network.
 
@@ -113,11 +125,14 @@ def load_mnist(path=None, *, url=None, sha256=None, cache=None, timeout=60.0):
         y_test [10000].
 
     Raises:
-        ValueError: The file is truncated, is no such archive or holds other arrays.
+        TypeError, ValueError: A bad argument; a file that is truncated or holds other arrays.
         OSError: There is no file and no network, or the cache cannot be written.
     """
-    local = path or os.environ.get("QKDLIB_MNIST")
+    local = os.environ.get("QKDLIB_MNIST") if path is None else path
+    timeout = check_number("timeout", timeout, 0, open_minimum=True)
     if local:
+        if not isinstance(local, (str, os.PathLike)):
+            raise TypeError(f"path must name a file, got {local!r}")
         local = Path(local).expanduser()
         if not local.is_file():
             raise FileNotFoundError(f"path (or the variable QKDLIB_MNIST) names no file: {local}")
@@ -125,7 +140,15 @@ def load_mnist(path=None, *, url=None, sha256=None, cache=None, timeout=60.0):
     stored = cache_folder(cache) / "mnist.npz"
     if not stored.is_file():
         url = url or os.environ.get("QKDLIB_MNIST_URL") or MNIST_URL
-        _download(url, stored, sha256 or MNIST_SHA256, timeout)
+        sha256 = MNIST_SHA256 if sha256 is None else sha256
+        if not re.match(r"(https?|file)://", str(url)):
+            raise ValueError(
+                "url (or the variable QKDLIB_MNIST_URL) must begin with http://, https:// or file://, "
+                f"got {url!r}"
+            )
+        if not re.fullmatch("[0-9a-f]{64}", str(sha256)):
+            raise ValueError(f"sha256 must be 64 hexadecimal digits in lower case, got {sha256!r}")
+        _download(url, stored, sha256, timeout)
     return _read_mnist(stored)
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from qkdlib._checks import check_choice, check_count, check_number
+from qkdlib._checks import check_choice, check_count, check_number, check_seed
 from qkdlib.data.cache import cache_folder, cached_arrays
 from qkdlib.data.zxz import MAX_QUBITS, GroundStates, zxz_ground_states, zxz_labels
 
@@ -82,15 +82,25 @@ def load_zxz(
         check_count("n_validation", n_validation),
         check_count("n_test", n_test),
     ]
-    if len(h1_interval) != 2 or not -np.inf < h1_interval[0] < h1_interval[1] < np.inf:
-        raise ValueError(f"h1_interval must be (low, high), finite and rising, got {h1_interval!r}")
+    low, high = _interval(h1_interval)
     check_choice("boundary", boundary, ("open", "ring"))
-    seed = check_count("seed", seed, minimum=0)
-    low, high = (check_number("h1_interval", float(end)) for end in h1_interval)
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress must be a function or None, got {progress!r}")
+    seed = check_seed("seed", seed)
+    cache = None if cache is False else cache_folder(cache)
     h1 = np.random.default_rng(seed).uniform(low, high, sum(sizes))
     everything = _ground_states(n_qubits, h1, boundary, cache, progress)
     ends = np.cumsum([0, *sizes])
     return PhaseDataset(*(_part(everything, a, b) for a, b in pairwise(ends)))
+
+
+def _interval(ends):
+    if not isinstance(ends, (tuple, list, np.ndarray)) or len(ends) != 2:
+        raise TypeError(f"h1_interval must be a pair of numbers (low, high), got {ends!r}")
+    low, high = (check_number("an end of h1_interval", end) for end in ends)
+    if low >= high:
+        raise ValueError(f"h1_interval must be (low, high) with low < high, got {ends!r}")
+    return low, high
 
 
 def _part(states, start, stop):
@@ -100,7 +110,7 @@ def _part(states, start, stop):
 _FIELDS = ("h1", "states", "energies", "gaps")
 
 
-def _ground_states(n_qubits, h1, boundary, cache, progress):
+def _ground_states(n_qubits, h1, boundary, folder, progress):
     pieces = []
     for start in range(0, len(h1), _CHUNK):
         piece = h1[start : start + _CHUNK]
@@ -109,13 +119,14 @@ def _ground_states(n_qubits, h1, boundary, cache, progress):
             solved = zxz_ground_states(n_qubits, piece, boundary=boundary)
             return {name: getattr(solved, name) for name in _FIELDS}
 
-        if cache is False:
+        if folder is None:
             pieces.append(compute())
         else:
             # The version is part of the name: a change of convention must not read old files.
             key = hashlib.sha256(f"v1 {n_qubits} {boundary} ".encode() + piece.tobytes()).hexdigest()
             name = f"zxz-{n_qubits}-{boundary}-{key[:16]}.npz"
-            pieces.append(cached_arrays(cache_folder(cache) / name, compute))
+            shapes = dict.fromkeys(_FIELDS, piece.shape) | {"states": (len(piece), 2**n_qubits)}
+            pieces.append(cached_arrays(folder / name, compute, shapes))
         if progress is not None:
             progress(start + len(piece), len(h1))
     return GroundStates(*(np.concatenate([p[name] for p in pieces]) for name in _FIELDS))

@@ -46,8 +46,7 @@ class PCABits:
 
     def scores(self, images):
         """Components of images [samples, pixels]: float64 [samples, n_components]."""
-        if self._pca is None:
-            raise ValueError("PCABits must be fitted on training images first: call fit(images)")
+        self._check_fitted()
         images = check_matrix("images", images, self._pca.n_features_in_)
         scores = self._pca.transform(images)
         if self.rescale:
@@ -60,5 +59,10 @@ class PCABits:
 
     def reconstruct(self, scores):
         """Images [samples, pixels] from components that were not rescaled."""
+        self._check_fitted()
         scores = check_matrix("scores", scores, self.n_components)
         return self._pca.inverse_transform(scores)
+
+    def _check_fitted(self):
+        if self._pca is None:
+            raise ValueError("PCABits must be fitted on training images first: call fit(images)")

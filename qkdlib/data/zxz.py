@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from qkdlib._checks import check_choice, check_count, check_number
+from qkdlib._checks import check_choice, check_count, check_number, check_states
 
 MAX_QUBITS = 15
 _DENSE = 256  # blocks up to this size are diagonalised whole
@@ -61,9 +61,7 @@ def zxz_ground_states(n_qubits, h1, *, h2=0.0, coupling=1.0, boundary="open"):
             of theirs; the message names h1 and the gap.
     """
     n_qubits = check_count("n_qubits", n_qubits, 3, MAX_QUBITS)
-    fields = np.atleast_1d(np.asarray(h1, float))
-    if fields.ndim != 1 or not np.isfinite(fields).all():
-        raise ValueError(f"h1 must be finite numbers of shape [n_samples], got {h1!r}")
+    fields = _fields(h1)
     h2, coupling = check_number("h2", h2), check_number("coupling", coupling)
     check_choice("boundary", boundary, ("open", "ring"))
     blocks = _blocks(n_qubits, boundary == "ring")
@@ -104,20 +102,23 @@ def zxz_hamiltonian(n_qubits, h1, *, h2=0.0, coupling=1.0, boundary="open"):
 
     n_qubits = check_count("n_qubits", n_qubits, 3)
     ring = check_choice("boundary", boundary, ("open", "ring")) == "ring"
+    h1, h2 = check_number("h1", h1), check_number("h2", h2)
+    coupling = check_number("coupling", coupling)
     q = cirq.LineQubit.range(n_qubits)
     total = cirq.PauliSum()
     for a, b, c in _terms(n_qubits, 3, ring):
-        total -= float(coupling) * cirq.Z(q[a]) * cirq.X(q[b]) * cirq.Z(q[c])
+        total -= coupling * cirq.Z(q[a]) * cirq.X(q[b]) * cirq.Z(q[c])
     for i in range(n_qubits):
-        total -= float(h1) * cirq.X(q[i])
+        total -= h1 * cirq.X(q[i])
     for a, b in _terms(n_qubits, 2, ring):
-        total -= float(h2) * cirq.X(q[a]) * cirq.X(q[b])
+        total -= h2 * cirq.X(q[a]) * cirq.X(q[b])
     return total
 
 
 def zxz_labels(h1, *, coupling=1.0):
     """Phases at h2 = 0: 1 (symmetry-protected topological) for |h1| < |J|, else 0 (paramagnetic)."""
-    return (np.abs(np.asarray(h1, float)) < abs(coupling)).astype(np.int64)
+    labels = (np.abs(_fields(h1)) < abs(check_number("coupling", coupling))).astype(np.int64)
+    return labels if np.ndim(h1) else labels[0]
 
 
 def string_order(states):
@@ -150,7 +151,7 @@ def pauli_expectation(states, *, z_sites=(), x_sites=()):
     """<prod Z prod X> for disjoint sets of sites: float64 [n_samples].
 
     Args:
-        states: complex array [n_samples, 2**n_qubits].
+        states: complex array [n_samples, 2**n_qubits], each of norm 1.
         z_sites, x_sites: Sites that carry a Z or an X; none may carry both.
     """
     states, n_qubits = _register(states)
@@ -166,13 +167,22 @@ def pauli_expectation(states, *, z_sites=(), x_sites=()):
     return np.einsum("sr,sr->s", states.conj() * sign, states[:, flipped]).real
 
 
+def _fields(h1):
+    """Fields as float64 [n_samples]."""
+    try:
+        fields = np.atleast_1d(np.asarray(h1, float))
+    except (TypeError, ValueError):
+        raise TypeError(f"h1 must be a number or a list of numbers, got {h1!r:.60}") from None
+    if fields.ndim != 1 or not np.isfinite(fields).all():
+        raise ValueError(f"h1 must be finite numbers of shape [n_samples], got {h1!r:.60}")
+    return fields
+
+
 def _register(states):
-    states = np.atleast_2d(states)
+    states = check_states("states", states).astype(complex)
     n_qubits = states.shape[1].bit_length() - 1
-    if states.ndim != 2 or states.shape[1] != 2**n_qubits or n_qubits < 3:
-        raise ValueError(
-            f"states must have shape [n_samples, 2**n_qubits] with n_qubits >= 3, got {states.shape}"
-        )
+    if n_qubits < 3:
+        raise ValueError(f"states must have 3 qubits or more, got {n_qubits}")
     return states, n_qubits
 
 

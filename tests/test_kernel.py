@@ -4,13 +4,8 @@ import cirq
 import numpy as np
 import pytest
 
-from qkdlib.circuits import (
-    amplitude_encoding,
-    angle_encoding,
-    basis_encoding,
-    phase_encoding,
-)
-from qkdlib.simulation.kernel_matrix import centred_alignment, encoded_states, fidelity_kernel
+from qkdlib.core import amplitude_encoding, angle_encoding, basis_encoding, phase_encoding
+from qkdlib.measures import centred_alignment, encoded_states, fidelity_kernel
 
 
 @pytest.fixture
@@ -94,3 +89,8 @@ def test_alignment_of_a_kernel_that_knows_nothing_is_small():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_an_encoding_must_be_one():
+    with pytest.raises(TypeError, match="encoding must be an Encoding, got Circuit"):
+        encoded_states(cirq.Circuit(), [[0.5, 1]])
