@@ -1,5 +1,7 @@
 """The three files that describe the environment agree; importing is light."""
 
+import ast
+import graphlib
 import re
 import subprocess
 import sys
@@ -11,6 +13,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+
+import qkdlib.engine
 
 try:
     import tomllib
@@ -116,22 +120,96 @@ def test_importing_qkdlib_imports_nothing_heavy():
     assert not modules_after("import qkdlib") & heavy
 
 
-@pytest.mark.parametrize("room", ["circuits", "data", "explore", "simulation"])
+@pytest.mark.parametrize("room", ["core", "data", "engine", "explore", "measures"])
 def test_rooms_before_models_do_not_import_tensorflow(room):
     heavy = {"tensorflow", "keras", "tensorflow_quantum"}
-    assert not modules_after(f"import qkdlib.{room}") & heavy
+    code = f"import qkdlib.{room} as room; [getattr(room, name) for name in dir(room)]"
+    assert not modules_after(code) & heavy
 
 
-def test_no_room_imports_one_to_its_right():
-    order = ["circuits", "simulation", "models", "distillation", "explore"]
-    for path in (ROOT / "qkdlib").rglob("*.py"):
-        room = path.relative_to(ROOT / "qkdlib").parts[0]
-        named = set(re.findall(r"(?:from|import) qkdlib\.(\w+)", path.read_text()))
-        if room in order:
-            right = set(order[order.index(room) + 1 :])
-            assert not named & right, f"{path.name} imports {named & right}"
-        if room == "data":
-            assert not named & set(order[1:]), f"{path.name} imports {named}"
+@pytest.mark.parametrize("room", ["engine", "measures"])
+def test_the_doors_of_engine_and_measures_are_light(room):
+    heavy = {"numba", "cirq", "scipy", "sklearn", "matplotlib", "tensorflow"}
+    assert not modules_after(f"import qkdlib.{room}; dir(qkdlib.{room})") & heavy
+
+
+def test_a_name_of_measures_is_what_it_says_in_whatever_order_modules_were_imported():
+    code = (
+        "import pkgutil, importlib, qkdlib.measures as m; "
+        "files = [f'qkdlib.measures.{i.name}' for i in pkgutil.iter_modules(m.__path__)]; "
+        "[importlib.import_module(file) for file in files]; "
+        "assert all(callable(getattr(m, name)) for name in m.__all__)"
+    )
+    modules_after(code)
+
+
+# --- The flow between rooms -----------------------------------------------------------------------
+
+# What a room may import, beside itself and the tools below.
+ROOMS = {
+    "engine": set(),
+    "data": set(),
+    "core": {"engine"},
+    "measures": {"engine", "core"},
+    "models": {"engine", "core", "measures"},
+    "explore": {"engine", "core", "measures", "models", "data"},
+    "book": {"engine", "core", "measures", "models", "data", "explore"},
+}
+# Files of their own beside the rooms; they import each other only, without circles.
+TOOLS = {
+    "_checks", "_tensorflow", "amplitude", "comparison", "parallel", "progress", "statistics", "style",
+}  # fmt: skip
+SOURCES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in (ROOT / "qkdlib").rglob("*.py")
+}
+
+
+def room_of(module):
+    """The second part of a module's name; "qkdlib" for the package itself."""
+    return [*module.split("."), "qkdlib"][1] if "." in module else "qkdlib"
+
+
+def imports(module):
+    """Pairs (module, name or None) that a module imports from qkdlib, anywhere in its text."""
+    for node in ast.walk(ast.parse(SOURCES[module].read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, None) for alias in node.names if alias.name in SOURCES)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{module} imports relatively"
+            for alias in node.names if node.module.split(".")[0] == "qkdlib" else ():
+                whole = f"{node.module}.{alias.name}"
+                yield (whole, None) if whole in SOURCES else (node.module, alias.name)
+
+
+def test_every_module_belongs_to_a_room_or_is_a_tool():
+    assert {room_of(module) for module in SOURCES} == {*ROOMS, *TOOLS, "qkdlib"}
+
+
+@pytest.mark.parametrize("module", sorted(SOURCES))
+def test_no_module_imports_against_the_flow(module):
+    room = room_of(module)
+    allowed = {room, "qkdlib", *(TOOLS if room in ROOMS or room in TOOLS else ()), *ROOMS.get(room, ())}
+    if room not in ("models", "_tensorflow"):
+        allowed -= {"_tensorflow"}  # the gate of TensorFlow is the models'
+    for other, name in imports(module):
+        named = f"{module} imports {other}{f'.{name}' if name else ''}"
+        assert room_of(other) in allowed, f"{named}, against the flow"
+        if room_of(other) == room or room_of(other) in TOOLS:
+            continue
+        parts = [*other.split(".")[1:], name or ""]
+        assert not any(re.match("_(?!_)", part) for part in parts), f"{named}, which is private there"
+        if room_of(other) == "engine":
+            assert other == "qkdlib.engine", f"{named}, which stands behind the engine's door"
+            assert name in qkdlib.engine.__all__, f"{named}, which the engine does not offer"
+
+
+def test_no_import_circle():
+    graph = {
+        module: {other for other, name in imports(module) if other != "qkdlib" and other != module}
+        for module in SOURCES
+    }
+    assert len([*graphlib.TopologicalSorter(graph).static_order()]) >= len(SOURCES) - 1
 
 
 def test_targets_that_the_readme_names_exist():

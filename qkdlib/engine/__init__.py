@@ -51,3 +51,7 @@ def __getattr__(name):
     if name in ("Gradients", "LightCone", "Program"):
         return getattr(importlib.import_module(f"{__name__}.program"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return __all__
