@@ -225,6 +225,25 @@ def test_key_follows_code_and_not_prose(small_book):
         assert key_of(small_book) != before
 
 
+def test_key_ignores_what_an_editor_writes_into_a_notebook(small_book):
+    path = small_book / "book/01-one.ipynb"
+    notebook = chapters.read(path)
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook["metadata"] = {"kernelspec": kernel}
+    path.write_text(json.dumps(notebook))
+    before = key_of(small_book)
+    saved = copy.deepcopy(notebook)
+    saved["metadata"]["kernelspec"]["display_name"] = "Python 3 (ipykernel)"
+    saved["metadata"]["language_info"] = {"name": "python", "version": "3.11.99"}
+    saved["cells"][1] |= {"execution_count": 3, "outputs": [{"output_type": "stream", "text": "1"}]}
+    saved["cells"][1]["source"] = ["print(1)"]
+    path.write_text(json.dumps(saved))
+    assert key_of(small_book) == before
+    saved["metadata"]["kernelspec"]["name"] = "ir"
+    path.write_text(json.dumps(saved))
+    assert key_of(small_book) != before
+
+
 def test_result_counts_only_with_its_record(small_book):
     chapter, cache = small_book / "book/01-one.ipynb", chapters.Cache(small_book)
     shared = chapters.shared_digest(small_book)
@@ -261,6 +280,48 @@ def test_a_failure_names_chapter_cell_and_error(small_book):
     assert "\x1b" not in said
     full = chapters.failure(chapter, executed, "OSError: [Errno 28] No space left on device")
     assert full.count("\n") == 0
+
+
+EXPLORER = """
+from qkdlib.explore import *
+def train(a, report):
+    for step in range(3):
+        report(Live((step + 1) / 3, {"s": ([step], [rate * a])}))
+rate = 0.5
+Explorer("Does it train?", Slider("a", [1, 2]), Curves(Curve("s", [0], [[1], [2]]), "x", "y"),
+         record=Record(), trainer=train)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("later", ["rate = 2.0", "rate = {}"])
+def test_a_chapter_whose_explorer_does_not_train_fails(small_book, later):
+    path = small_book / "book/01-one.ipynb"
+    notebook = chapters.read(path)
+    notebook["cells"] = [cell("code", EXPLORER), cell("code", later)]
+    path.write_text(json.dumps(notebook))
+    (small_book / "qkdlib").rename(small_book / "library")  # ours, not the toy's
+    shared = chapters.shared_digest(small_book)
+    cache = chapters.Cache(small_book)
+    if later == "rate = {}":
+        wanted = "01-one, after its last cell: RuntimeError: the explorer 'Does it train\\?' at a=2"
+        with pytest.raises(chapters.BookError, match=wanted) as caught:
+            chapters.execute(path, shared, small_book)
+        assert "unsupported operand" in str(caught.value)
+        assert cache.record(path) is None
+        return
+    record = chapters.execute(path, shared, small_book)
+    assert record["notes"] == []
+    ran = chapters.read(cache.notebook(path))
+    assert ["".join(c["source"]) for c in ran["cells"]] == [EXPLORER, later]  # the trial left no trace
+
+
+def test_widgets_that_the_page_would_lose_are_found():
+    view = {"application/vnd.jupyter.widget-view+json": {}, "text/plain": ["IntSlider()"]}
+    shown = {**view, "text/html": ["<p>x</p>"]}
+    cells = [{"outputs": [{"data": shown}]}, {"outputs": [{"data": view}]}, {"source": ""}]
+    (found,) = chapters.lost_widgets({"cells": cells})
+    assert found.startswith("cell 2 shows a widget that the page cannot (IntSlider()); make it an")
 
 
 @pytest.mark.parametrize(

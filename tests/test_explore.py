@@ -1,11 +1,13 @@
 """Explorers without a browser: what goes into a page, what is refused, how a run is led."""
 
+import gc
 import json
 import re
 import subprocess
 import sys
 import threading
 import time
+import traceback
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -29,12 +31,14 @@ from qkdlib.explore import (
     Slider,
     Toggle,
     compute_grid,
+    draw_circuit,
     recorded,
-    with_fallback,
+    try_trainers,
 )
-from qkdlib.explore.fallback import missing_fallbacks
 from qkdlib.explore.layout import layout_circuit
-from qkdlib.explore.panels import MAX_POINTS, pack_array, unpack_array
+from qkdlib.explore.panels import Panel, pack_array, unpack_array
+from qkdlib.explore.panels.curves import MAX_POINTS
+from qkdlib.explore.trial import other_setting
 from qkdlib.style import COLOURS, COLOURS_DARK
 
 FOLDER = Path(__file__).parents[1] / "qkdlib" / "explore"
@@ -96,7 +100,15 @@ def test_the_page_is_light_and_needs_nothing_else():
 
 
 def test_script_and_style_leave_room_for_content():
-    assert len(explorer(np.zeros((3, 2, 8))).html.encode()) < 65_000
+    assert len(explorer(np.zeros((3, 2, 8))).html.encode()) < 48_000
+
+
+def test_a_page_gets_only_the_scripts_of_its_panels():
+    map_ = Explorer("Q", DEPTH, HeatMap(np.zeros((2, 3, 3))), record=Record())
+    for shown, kinds in ((map_, ["heat"]), (explorer(), ["curves"])):
+        assert re.findall(r'^register\("(\w+)"', shown._esm, re.MULTILINE) == kinds
+        assert json.dumps(shown._esm, ensure_ascii=False)[1:-1].replace("<", "\\u003c") in shown.html
+    assert not re.search(r"^(import|export (?!default))", map_._esm, re.MULTILINE)
 
 
 def test_labels_with_html_are_text_in_every_form():
@@ -207,6 +219,84 @@ def test_the_interval_is_students():
     assert single.interval("v") == (None, None)
 
 
+def drawn(n_layers, seed):
+    return {"v": np.random.default_rng([n_layers, seed]).normal(size=50).cumsum()}
+
+
+def test_a_grid_is_the_same_in_several_processes():
+    # Defined here, a function is sent by its code: the processes need not import this module.
+    def run(n_layers, seed):
+        return {"v": np.random.default_rng([n_layers, seed]).normal(size=50).cumsum()}
+
+    alone = compute_grid(run, DEPTH, seeds=3)
+    together = compute_grid(run, DEPTH, seeds=3, n_jobs=2)
+    assert alone["v"].shape == (2, 3, 50)
+    assert (alone["v"] == together["v"]).all()  # to the last bit
+    assert alone.record.seeds == together.record.seeds == (0, 1, 2)
+
+
+def test_a_grid_goes_where_joblib_is_told_to_go():
+    import joblib
+
+    where = set()
+
+    def run(n_layers, seed):
+        where.add(threading.get_ident())
+        return {"v": n_layers}
+
+    compute_grid(run, DEPTH, seeds=2)
+    assert where == {threading.get_ident()}  # here, unless somebody says otherwise
+    with joblib.parallel_config("threading", n_jobs=2):
+        compute_grid(run, DEPTH, seeds=20)
+    assert len(where) > 1
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_a_failure_says_at_which_setting(n_jobs):
+    def flaky(n_layers, seed):
+        if (n_layers, seed) == (2, 1):
+            raise KeyError("w7")
+        return {"v": n_layers}
+
+    with pytest.raises(RuntimeError, match="failed at n_layers=2, seed=1: KeyError: 'w7'") as caught:
+        compute_grid(flaky, DEPTH, seeds=2, n_jobs=n_jobs)
+    chain = "".join(traceback.format_exception(caught.value))
+    assert 'raise KeyError("w7")' in chain  # the worker's own traceback as well
+
+
+BAD_GRIDS = [
+    ({"seeds": []}, ValueError, "seeds must hold at least one"),
+    ({"seeds": 0}, ValueError, "seeds must be at least 1, got 0"),
+    ({"seeds": -1}, ValueError, "seeds must be at least 1, got -1"),
+    ({"seeds": 2.5}, TypeError, "seeds must be integers, or their number, got 2.5"),
+    ({"seeds": [0.5]}, TypeError, "each of seeds must be an integer, got 0.5"),
+    ({"seeds": True}, TypeError, "seeds must be an integer, got True"),
+    ({"seeds": 1, "n_jobs": 0}, ValueError, "n_jobs must be None or a whole number except 0"),
+    ({"seeds": 1, "n_jobs": "2"}, ValueError, "n_jobs must be None or a whole number"),
+    ({"seeds": 1, "function": lambda depth, seed: {}}, TypeError, "keywords n_layers, seed"),
+    ({"seeds": 1, "function": "f"}, TypeError, "function must take the keywords"),
+    ({"seeds": 1, "function": lambda n_layers, seed: 1.0}, TypeError, "must return a mapping"),
+    ({"seeds": 1, "function": lambda n_layers, seed: {"v": "x"}}, TypeError, "'v' must be numbers"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "error", "message"), BAD_GRIDS)
+def test_a_grid_names_what_is_wrong(wrong, error, message):
+    wanted = {"function": drawn} | wrong
+    with pytest.raises(error, match=message):
+        compute_grid(wanted.pop("function"), DEPTH, **wanted)
+
+
+@pytest.mark.parametrize("level", [2, 0, 1, -0.5, np.nan, "0.9", None])
+def test_an_interval_has_a_level_between_none_and_all(level):
+    grid = compute_grid(drawn, DEPTH, seeds=2)
+    with pytest.raises((TypeError, ValueError), match="level must"):
+        grid.interval("v", level=level)
+    for clip in (3, (1, 0), (0, np.nan), "ab"):
+        with pytest.raises((TypeError, ValueError), match="clip must"):
+            grid.interval("v", clip=clip)
+
+
 def test_a_ragged_grid_is_refused():
     with pytest.raises(ValueError, match="ragged: 'loss' has shape"):
         compute_grid(lambda n_layers, seed: {"loss": np.zeros(n_layers)}, DEPTH, seeds=[0])
@@ -214,10 +304,6 @@ def test_a_ragged_grid_is_refused():
         compute_grid(lambda n_layers, seed: {f"v{n_layers}": 0}, DEPTH, seeds=[0])
     with pytest.raises(ValueError, match="y of curve 'student' is ragged"):
         explorer([[1.0, 2.0], [1.0]], controls=DEPTH)
-    with pytest.raises(ValueError, match="seeds must hold at least one"):
-        compute_grid(lambda n_layers, seed: {}, DEPTH, seeds=[])
-    with pytest.raises(TypeError, match="must return a mapping"):
-        compute_grid(lambda n_layers, seed: 1.0, DEPTH, seeds=[0])
 
 
 def test_recorded_times_a_block():
@@ -229,9 +315,10 @@ def test_recorded_times_a_block():
 
 # ---- bad input ----
 
+ONE_GATE = cirq.Circuit(cirq.X(cirq.LineQubit(0)))
 BAD_EXPLORERS = [
-    (lambda: explorer(np.zeros((0,)), controls=DEPTH), "y of curve 'student'"),
-    (lambda: explorer(np.zeros((2, 0)), controls=DEPTH), "empty|shape"),
+    (lambda: explorer(np.zeros((0,)), controls=DEPTH), "needs as many x as y.*8 of x, 0 of y"),
+    (lambda: Curves(Curve("a", [], [[], []]), "x", "y").pack((DEPTH,)), "empty|shape"),
     (lambda: explorer(np.zeros((3, 8)), controls=DEPTH), r"\[n_layers, 8\] = \[2, 8\], got \[3, 8\]"),
     (lambda: explorer(controls=[]), "controls must hold at least one"),
     (lambda: explorer(controls=[DEPTH, DEPTH]), "different names"),
@@ -243,7 +330,15 @@ BAD_EXPLORERS = [
     (lambda: curves(np.zeros((2, 8)), y_range=(1, 0)).pack((DEPTH,)), "must increase"),
     (lambda: Curves([], "x", "y").pack((DEPTH,)), "at least one Curve"),
     (lambda: Curves(Curve("a", X, X, low=X), "x", "y").pack((DEPTH,)), "both low and high"),
-    (lambda: Curves(Curve("a", X, X, role="red"), "x", "y").pack((DEPTH,)), "role"),
+    (lambda: Curve("a", X, X, role="red"), "role"),
+    (lambda: Curve("a", X, X, style="dots"), "style of curve 'a' must be one of"),
+    (lambda: Curve("a", X, X[1:]), "needs as many x as y, also in its band, got 8 of x, 7 of y"),
+    (lambda: Curve("a", [np.nan], [1]), r"x of curve 'a' must be finite.*at index \[0\]"),
+    (lambda: Curve("a", [0], [[[1]], [[np.inf]]]), r"y of curve 'a' .* at index \[1, 0, 0\]"),
+    (lambda: Curve("a", [0], [1], [0], [np.nan]), "high of curve 'a' must be finite"),
+    (lambda: HeatMap([[1.0]], range=(np.nan, 1)).pack((DEPTH,)), "must be two finite numbers"),
+    (lambda: draw_circuit(cirq.Circuit()), "circuit must hold at least one gate"),
+    (lambda: draw_circuit(ONE_GATE, wire_labels=["a", "b"]), "wire_labels must hold 1 labels"),
     (lambda: Bars(np.zeros((2, 1, 2)), ["a"], ["b"], "y").pack((DEPTH,)), "shape"),
     (lambda: HeatMap(np.zeros((2, 2, 2)), ["a"]).pack((DEPTH,)), "row_labels must hold 2"),
     (lambda: BlochSpheres([[[[1, 1, 0]]]] * 2, ["a"], ["b"]).pack((DEPTH,)), "unit sphere"),
@@ -266,26 +361,30 @@ def test_bad_input_is_named(make, message):
         make()
 
 
-def test_nan_in_a_curve_is_named_with_its_setting():
-    y = np.zeros((3, 2, 8))
-    y[1, 1, 4] = np.nan
-    with pytest.raises(ValueError, match="y of curve 'student'.*temperature=1.0, n_layers=2"):
-        explorer(y)
+def test_nan_in_a_panel_is_named_with_its_setting():
+    values = np.zeros((3, 2, 4, 4))
+    values[1, 1, 2, 3] = np.nan
+    with pytest.raises(ValueError, match="heat map must be finite.*temperature=1.0, n_layers=2"):
+        Explorer("Q", [TEMPERATURE, DEPTH], HeatMap(values), record=Record())
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: explorer(trainer=lambda temperature: None),
-        lambda: Explorer("Q", DEPTH, curves(np.zeros((2, 8))), record={"seconds": 1}),
-        lambda: Explorer("Q", DEPTH, ["curve"], record=Record()),
-        lambda: explorer("text", controls=DEPTH),
-        lambda: Choice("a", [1, 2]),
-        lambda: layout_circuit("circuit"),
-    ],
-)
-def test_wrong_types_are_refused(make):
-    with pytest.raises(TypeError):
+WRONG_TYPES = [
+    (lambda: Explorer("Q", DEPTH, curves(np.zeros((2, 8))), record={"seconds": 1}), "record must be"),
+    (lambda: Explorer("Q", DEPTH, ["curve"], record=Record()), "panels must be Curves"),
+    (lambda: explorer("text", controls=DEPTH), "y of curve 'student' must be numbers"),
+    (lambda: Choice("a", [1, 2]), "values of 'a' must be strings"),
+    (lambda: Slider("a", [1, 2], limits=5), r"limits of 'a' must be two numbers \(low, high\), got 5"),
+    (lambda: Slider("a", [1, 2], limits="12"), "limits of 'a' must be two numbers"),
+    (lambda: HeatMap([[1.0]], range=5).pack((DEPTH,)), "range of '' must be two numbers"),
+    (lambda: layout_circuit("circuit"), "circuit must be a cirq.Circuit, got str"),
+    (lambda: draw_circuit("abc"), "circuit must be a cirq.Circuit, got str"),
+    (lambda: draw_circuit(ONE_GATE, data_symbols="x0"), "data_symbols must be a sequence of names"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), WRONG_TYPES)
+def test_wrong_types_are_refused(make, message):
+    with pytest.raises(TypeError, match=message):
         make()
 
 
@@ -299,7 +398,7 @@ def test_a_circuit_is_laid_out_with_roles():
     assert laid == {
         "wires": 2,
         "columns": [
-            [["control", [0], ["RX"]]],
+            [["fourth", [0], ["RX"]]],
             [["muted", [0, 1], ["@", "+"]]],
             [["muted", [0, 1], ["@", "@"]]],
         ],
@@ -314,6 +413,29 @@ def test_circuits_follow_their_control():
     assert [cell["columns"] for cell in packed["cells"]] == [[0], [0, 0]]
 
 
+# ---- a panel of one's own ----
+
+
+@pytest.mark.parametrize(
+    ("attributes", "error", "message"),
+    [
+        ({"script": "register('dial', build);"}, TypeError, "needs the class attributes kind and"),
+        ({"kind": "dial", "script": 3}, TypeError, "needs the class attributes kind and script"),
+        (
+            {"kind": "dial", "script": 'import { h, dice } from "kit.js";\n'}, ValueError,
+            "script of 'dial' imports 'dice'; kit.js has .*at, clamp",
+        ),
+        ({"kind": "curves", "script": "// mine\n"}, ValueError, "different scripts call themselves"),
+        ({"kind": "dial", "script": "// mine\n"}, NotImplementedError, "needs a method pack_content"),
+    ],
+)  # fmt: skip
+def test_a_panel_that_lacks_something_is_told_what(attributes, error, message):
+    content = {} if error is NotImplementedError else {"pack_content": lambda self, controls: {}}
+    mine = type("Dial", (Panel,), attributes | content)()
+    with pytest.raises(error, match=message):
+        Explorer("Q", DEPTH, [curves(np.zeros((2, 8))), mine], record=Record())
+
+
 # ---- live training ----
 
 
@@ -324,8 +446,6 @@ class Page:
         self.messages, self.ended = [], threading.Event()
         self.explorer = explorer(trainer=trainer, **more)
         self.explorer.send = self._take
-        if self.explorer._training is not None:
-            self.explorer._training._send = self._take
 
     def _take(self, message):
         self.messages.append(message)
@@ -345,51 +465,120 @@ class Page:
     def kinds(self):
         return [message["kind"] for message in self.messages]
 
+    def last(self):
+        return [message for message in self.messages if message["kind"] == "update"][-1]
+
+
+def one_step(temperature, n_layers, report):
+    report(Live(1, {"student": ([1], [temperature])}))
+
+
+def many_steps(temperature, n_layers, report, pause=0.0, n_steps=50):
+    for step in range(1, n_steps + 1):
+        time.sleep(pause)
+        report(Live(step / n_steps, {"student": ([step], [temperature])}))
+
 
 def test_only_an_explorer_with_a_trainer_says_that_it_is_live():
-    for trainer, live in ((None, False), (lambda temperature, n_layers: Live(1), True)):
+    for trainer, live in ((None, False), (one_step, True)):
         page = Page(trainer)
         page.say(kind="ping")
         assert page.messages == [{"kind": "pong", "live": live}]
 
 
+@pytest.mark.parametrize(
+    "trainer",
+    [
+        lambda temperature: None,
+        lambda temperature, n_layers: None,  # a function without report
+        lambda temperature, report: None,
+        lambda temperature, n_layers, report, seed: None,
+        "train",
+    ],
+)
+def test_a_trainer_with_other_keywords_is_told_which(trainer):
+    wanted = r"trainer must take the keywords temperature, n_layers and report, and call report\(Live"
+    with pytest.raises(TypeError, match=wanted):
+        explorer(trainer=trainer)
+
+
 def test_any_value_is_trained_and_drawn_while_it_trains():
-    def train(temperature, n_layers):
+    def train(temperature, n_layers, report):
+        steps, losses = [], []
         for step in range(1, 4):
-            yield step, temperature * step, step / 3
+            steps.append(step)
+            losses.append(temperature * step)
+            report(Live(step / 3, {"student": (steps, losses)}))
 
     page = Page(train)
     page.train(temperature=0.77)
     end = page.wait()
     assert page.kinds()[0] == "started"
-    last = [m for m in page.messages if m["kind"] == "update"][-1]
-    assert last["progress"] == 1.0
-    assert last["curves"] == {"student": {"x": [1, 2, 3], "y": [0.77, 1.54, 2.31]}}
+    assert page.last()["progress"] == 1.0
+    assert page.last()["curves"] == {"student": {"x": [1, 2, 3], "y": [0.77, 1.54, 2.31]}}
     assert end["error"] is None
     assert end["values"] == {"temperature": 0.77, "n_layers": 1}
 
 
-def test_a_trainer_may_report_instead_of_yielding():
-    def train(temperature, n_layers, report):
-        for step in (1, 2):
-            report(Live(step / 2, {"student": ([1], [step])}, {"Loss": 0.5}, {"Map": [[1, np.nan]]}))
+def test_one_function_computes_the_grid_and_trains_live():
+    def run(temperature, n_layers, seed=0, report=None):
+        losses = []
+        for step in range(1, 9):
+            losses.append(temperature * step + seed)
+            if report is not None:
+                report(Live(step / 8, {"student": (X[:step], losses)}))
+        return {"loss": losses}
 
-    page = Page(train)
-    page.train()
-    page.wait()
-    last = [m for m in page.messages if m["kind"] == "update"][-1]
-    assert last["curves"]["student"] == {"x": [1], "y": [2]}
-    assert last["readouts"] == {"Loss": 0.5}
-    assert last["panels"] == {"Map": [1, None]}  # what is not finite is a gap, not a crash
+    grid = compute_grid(run, [TEMPERATURE, DEPTH], seeds=2)
+    page = Page(run, y=grid.mean("loss"))
+    page.train(temperature=0.5)
+    assert page.wait()["error"] is None
+    assert page.last()["curves"]["student"]["y"] == list(grid["loss"][0, 0, 0])
+
+
+def with_map(trainer):
+    return Explorer(
+        "Why?", DEPTH, HeatMap(np.zeros((2, 1, 2)), title="Map"), record=Record(),
+        readouts=Readout("Loss", np.zeros(2)), trainer=trainer,
+    )  # fmt: skip
+
+
+def test_readouts_and_panels_are_reported_too():
+    def train(n_layers, report):
+        report(Live(0.5, {}, {"Loss": 0.5}, {"Map": [[1, np.nan]]}))
+
+    shown = with_map(train)
+    message, _, ended = shown.training.once({"n_layers": 1}, 20)
+    assert ended
+    assert message["readouts"] == {"Loss": 0.5}
+    assert message["panels"] == {"Map": [1, None]}  # what is not finite is a gap, not a crash
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ("x", "report takes a Live"),
+        ((1, 2.0, 0.5), "report takes a Live"),
+        (Live("half"), "progress must be numbers"),
+        (Live(1, {"student": [1, 2, 3]}), r"curves\['student'\] of Live must be a pair"),
+        (Live(1, {"student": ([1, 2], [3])}), "as many x as y, got 2 and 1"),
+        (Live(1, {}, {"Lost": 1.0}), "readouts of Live must be among 'Loss', got 'Lost'"),
+        (Live(1, {}, {}, {"Mop": [1, 2]}), "panels of Live must be among 'Map', got 'Mop'"),
+        (Live(1, {}, {}, {"Map": [1, 2, 3]}), r"panels\['Map'\] of Live must hold 2 numbers, got 3"),
+    ],
+)
+def test_a_report_that_cannot_be_drawn_is_told_why(step, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        with_map(lambda n_layers, report: report(step)).training.once({"n_layers": 1}, 20)
 
 
 def test_a_run_stops_between_two_steps():
     begun, closed = threading.Event(), threading.Event()
 
-    def train(temperature, n_layers):
+    def train(temperature, n_layers, report):
         try:
             for step in range(10_000):
-                yield step, 0.0, step / 10_000
+                report(Live(step / 10_000, {"student": ([step], [0.0])}))
                 begun.set()
                 closed.wait(0.002)
         finally:
@@ -402,13 +591,14 @@ def test_a_run_stops_between_two_steps():
     end = page.wait()
     assert end["stopped"]
     assert end["error"] is None
-    assert closed.is_set()  # the generator was told
+    assert closed.is_set()  # the trainer could tidy up
 
 
 def test_messages_are_throttled():
-    def train(temperature, n_layers):
-        for step in range(2000):
-            yield step, float(step), (step + 1) / 2000
+    def train(temperature, n_layers, report):
+        x = list(range(2000))
+        for step in range(1, 2001):
+            report(Live(step / 2000, {"student": (x[:step], x[:step])}))
 
     page = Page(train)
     page.train()
@@ -422,9 +612,9 @@ def test_messages_are_throttled():
 def test_a_trainer_that_raises_is_heard_and_the_next_run_works():
     calls = []
 
-    def train(temperature, n_layers):
+    def train(temperature, n_layers, report):
         calls.append(temperature)
-        yield 1, 1.0, 0.5
+        report(Live(0.5, {"student": ([1], [1.0])}))
         if len(calls) == 1:
             raise RuntimeError("the bath ran over")
 
@@ -436,14 +626,14 @@ def test_a_trainer_that_raises_is_heard_and_the_next_run_works():
     assert page.wait()["error"] is None
 
 
-def test_a_trainer_that_yields_nonsense_is_told_what_is_expected():
-    page = Page(lambda temperature, n_layers: iter(["x"]))
+def test_a_trainer_that_reports_nothing_is_told_so():
+    page = Page(lambda temperature, n_layers, report: {"accuracy": 1.0})
     page.train()
-    assert "yields Live(...) or (x, y, progress)" in page.wait()["error"]
+    assert "reported nothing" in page.wait()["error"]
 
 
 def test_values_from_the_page_are_checked():
-    page = Page(lambda temperature, n_layers: Live(1))
+    page = Page(one_step)
     page.train(temperature=1e9)
     assert "temperature must be a finite number in [0.5, 2]" in page.wait()["error"]
     page.say(kind="train", run="r", values={})
@@ -454,9 +644,9 @@ def test_values_from_the_page_are_checked():
 def test_a_new_request_replaces_the_run_under_way():
     begun = threading.Event()
 
-    def train(temperature, n_layers):
+    def train(temperature, n_layers, report):
         for step in range(10_000):
-            yield step, temperature, 0.1
+            report(Live(0.1, {"student": ([step], [temperature])}))
             begun.set()
             if temperature == 1.0:
                 return
@@ -465,7 +655,7 @@ def test_a_new_request_replaces_the_run_under_way():
     page.train(run="old", temperature=0.6)
     assert begun.wait(20)
     page.train(run="new", temperature=1.0)
-    assert page.explorer._training.join(20)
+    assert page.explorer.training.join(20)
     ends = {m["run"]: m for m in page.messages if m["kind"] == "ended"}
     assert ends["old"]["stopped"]
     assert not ends["new"]["stopped"]
@@ -474,13 +664,13 @@ def test_a_new_request_replaces_the_run_under_way():
 def test_two_runs_take_turns():
     together, most = [0], [0]
 
-    def train(temperature, n_layers):
+    def train(temperature, n_layers, report):
         for step in range(50):
             together[0] += 1
             most[0] = max(most[0], together[0])
             time.sleep(0.001)  # long enough for the other to barge in
             together[0] -= 1
-            yield step, 0.0, step / 50
+            report(Live(step / 50, {"student": ([step], [0.0])}))
 
     first, second = Page(train), Page(train)
     first.train()
@@ -489,31 +679,72 @@ def test_two_runs_take_turns():
     assert most == [1]
 
 
-# ---- other widgets ----
+# ---- the trial after a chapter's last cell ----
 
 
-def test_a_plain_widget_gets_a_page():
-    import ipywidgets
-    from IPython.display import HTML
+def test_every_explorer_is_tried_at_its_start_and_elsewhere():
+    seen = []
 
-    slider = ipywidgets.IntSlider()
-    for fallback, text in (("run <me>", "<p>run &lt;me&gt;</p>"), (HTML("<b>1</b>"), "<b>1</b>")):
-        data, _ = with_fallback(slider, fallback)._repr_mimebundle_()
-        assert data["text/html"] == text
-        assert "application/vnd.jupyter.widget-view+json" in data
-    with pytest.raises(ValueError, match="empty"):
-        with_fallback(slider, " ")
-    with pytest.raises(TypeError, match="HTML or SVG form"):
-        with_fallback(slider, 3)
-    with pytest.raises(TypeError, match="must be an ipywidget"):
-        with_fallback("slider", "text")
+    def train(temperature, n_layers, report):
+        seen.append((temperature, n_layers))
+        one_step(temperature, n_layers, report)
+
+    try_trainers([explorer(trainer=train), explorer()])
+    assert seen == [(1.0, 2), (pytest.approx(2**0.5), 1)]
 
 
-def test_widgets_that_the_page_would_lose_are_found():
-    view = {"application/vnd.jupyter.widget-view+json": {}, "text/plain": ["IntSlider()"]}
-    shown = {**view, "text/html": ["<p>x</p>"]}
-    cells = [{"outputs": [{"data": shown}]}, {"outputs": [{"data": view}]}, {"source": ""}]
-    found = missing_fallbacks({"cells": cells})
-    assert len(found) == 1
-    assert "cell 2" in found[0]
-    assert "IntSlider()" in found[0]
+def test_the_other_setting_lies_where_a_reader_may_go():
+    controls = [
+        Slider("a", [0.0, 1.0, 3.0], start=1.0), Slider("b", [1, 4, 9], start=9), Slider("c", [2.5]),
+        Toggle("d", start=True), Choice("e", ["x", "y"], start="y"), Slider("f", [1, 100], log=True),
+    ]  # fmt: skip
+    expected = {"a": 2.0, "b": 4, "c": 2.5, "d": False, "e": "x", "f": 1}
+    assert other_setting(controls) == expected
+
+
+def test_a_name_that_a_later_cell_took_is_found():
+    scope = {"explorer": explorer, "Live": Live, "rate": 0.5}
+    exec(
+        "def train(temperature, n_layers, report):\n"
+        "    report(Live(1, {'student': ([1], [rate * temperature])}))\n",
+        scope,
+    )
+    made = explorer(trainer=scope["train"])
+    try_trainers([made])
+    scope["rate"] = {}
+    wanted = r"the explorer 'Why\?' at temperature=1.0, n_layers=2 does not train: TypeError"
+    with pytest.raises(RuntimeError, match=wanted) as caught:
+        try_trainers([made])
+    assert "in train" in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    "trainer",
+    [
+        lambda temperature, n_layers, report: {"a": 1},
+        lambda temperature, n_layers, report: report(Live(1)),
+        lambda temperature, n_layers, report: report(Live(1, {"student": ([1], [np.nan])})),
+    ],
+)
+def test_a_trainer_that_says_nothing_fails_the_trial(trainer):
+    with pytest.raises(RuntimeError, match="reports no number"):
+        try_trainers([explorer(trainer=trainer)])
+
+
+def test_a_long_run_is_cut_short_with_a_note(capsys):
+    def train(temperature, n_layers, report):
+        many_steps(temperature, n_layers, report, pause=0.01, n_steps=10_000)
+
+    try_trainers([explorer(trainer=train)], limit_s=0.05)
+    note = "note: the explorer 'Why?' at temperature=1.0, n_layers=2 trains for 0 s or longer"
+    assert note in capsys.readouterr().out
+
+
+def test_explorers_are_known_as_long_as_they_live():
+    first, second = explorer(), explorer()
+    made = Explorer.made()
+    assert made.index(first) < made.index(second)
+    first.close()  # the widgets' own registry holds an open one
+    del first, made
+    gc.collect()
+    assert len([e for e in Explorer.made() if e is second]) == 1

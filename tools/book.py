@@ -92,6 +92,8 @@ def execute(names: list[str], force: bool = False) -> None:
             say(f"\nFAILED {error}\n")
             continue
         say(f"  {chapter.stem:24} {record['seconds']:.0f} s, {record['peak_mb']} MB")
+        for note in record["notes"]:
+            say(f"    {note}")
     write_record()
     if failed:
         raise BookError(f"{len(failed)} chapter(s) failed: {', '.join(failed)}")

@@ -27,6 +27,14 @@ ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT_S = 600
 # Tags that change what a run does; all others (hide-input, ...) only change how a page looks.
 EXECUTION_TAGS = {"raises-exception", "skip-execution"}
+# Runs after a chapter's last cell and is not part of what is stored. One expression, so that it takes no
+# name that a trainer might use; a chapter without explorers imports nothing for it.
+TRIAL = {
+    "cell_type": "code", "id": "trial-of-trainers", "metadata": {}, "outputs": [],
+    "execution_count": None,
+    "source": "__import__('sys').modules.get('qkdlib.explore.explorer') and "
+    "__import__('qkdlib.explore').explore.try_trainers()",
+}  # fmt: skip
 PACKAGES = (
     "cirq-core", "jupyter-book", "keras", "numpy", "tensorflow", "tensorflow-quantum",
 )  # fmt: skip
@@ -115,7 +123,9 @@ def key(notebook: dict, shared: str) -> str:
     for cell in code_cells(notebook):
         tags = EXECUTION_TAGS & set(cell.get("metadata", {}).get("tags", []))
         digest.update(json.dumps([source_of(cell), sorted(tags)]).encode())
-    digest.update(json.dumps(notebook.get("metadata", {}).get("kernelspec", {})).encode())
+    # The kernel by its name alone: its display name and version follow whatever last saved the file.
+    kernel = notebook.get("metadata", {}).get("kernelspec", {}).get("name", "python3")
+    digest.update(kernel.encode())
     return digest.hexdigest()
 
 
@@ -223,9 +233,9 @@ def write_atomically(path: Path, text: str) -> None:
         half.unlink(missing_ok=True)
 
 
-def _lay_out(work: Path, root: Path) -> None:
+def lay_out(work: Path, root: Path) -> None:
     """Makes the empty folder `work` look to a chapter as the repository does."""
-    (work / "book").mkdir()
+    (work / "book").mkdir(parents=True)
     for path in (root / "book").iterdir():
         if path.suffix in {".ipynb", ".md", ".bib"} or path.name in {"assets", "__pycache__"}:
             continue
@@ -249,10 +259,12 @@ def execute(chapter: Path, shared: str, root: Path = ROOT) -> dict:
 
     Returns:
         The record: seconds (wall time, kernel start and imports included), peak_mb (kernel and
-        its children), date (UTC), machine, versions, key.
+        its children), date (UTC), machine, versions, key, notes (what the trial of the chapter's
+        explorers had to say).
 
     Raises:
-        BookError: a cell failed or ran longer than `TIMEOUT_S`; nothing is stored.
+        BookError: a cell failed or ran longer than `TIMEOUT_S`, or an explorer of the chapter does not
+            train after the last cell; nothing is stored.
     """
     # Not under _build/: nbmake passes over every path with a folder of that name.
     with tempfile.TemporaryDirectory(prefix="book-") as folder:
@@ -260,16 +272,39 @@ def execute(chapter: Path, shared: str, root: Path = ROOT) -> dict:
 
 
 def _execute_in(work: Path, chapter: Path, shared: str, root: Path) -> dict:
-    _lay_out(work, root)
+    lay_out(work, root)
     copy = work / "book" / chapter.name
     notebook = read(chapter)
     for cell in code_cells(notebook):
         cell["outputs"], cell["execution_count"] = [], None
-    copy.write_text(json.dumps(notebook), encoding="utf8")
+    copy.write_text(json.dumps(notebook | {"cells": [*notebook["cells"], TRIAL]}), encoding="utf8")
+    output, code, seconds, peak_mb = _run_nbmake(work, copy, root)
+    if code:
+        raise BookError(failure(chapter, copy, output))
+    executed = read(copy)
+    trial = executed["cells"].pop()
+    write_atomically(copy, json.dumps(executed, indent=1))
+    said = "".join("".join(out.get("text", "")) for out in trial["outputs"])
+    record = {
+        "chapter": chapter.stem,
+        "seconds": round(seconds - _seconds_of(trial), 1),
+        "peak_mb": round(peak_mb),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "versions": versions(),
+        "key": key(notebook, shared),
+        "notes": [line for line in said.splitlines() if line.startswith("note: ")],
+    }
+    Cache(root).store(chapter, copy, record)
+    return record
+
+
+def _run_nbmake(work: Path, notebook: Path, root: Path) -> tuple[str, int, float, float]:
+    """Executes a notebook in place: (what was printed, exit status, seconds, peak memory in MB)."""
     command = [
         sys.executable, "-m", "pytest", "-q", "--nbmake", "--overwrite",
         f"--nbmake-timeout={TIMEOUT_S}", "-p", "nbmake.pytest_plugin", "-p", "no:cacheprovider",
-        "-c", str(work / "pytest.ini"), "--rootdir", str(work), str(copy),
+        "-c", str(work / "pytest.ini"), "--rootdir", str(work), str(notebook),
     ]  # fmt: skip
     env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONHASHSEED": "0"}
     env["PYTHONPATH"] = os.pathsep.join([str(root), env.get("PYTHONPATH", "")]).rstrip(os.pathsep)
@@ -282,19 +317,18 @@ def _execute_in(work: Path, chapter: Path, shared: str, root: Path) -> dict:
         memory.start()
         output, _ = process.communicate()
         seconds, peak_mb = time.perf_counter() - started, memory.stop()
-    if process.returncode:
-        raise BookError(failure(chapter, copy, output))
-    record = {
-        "chapter": chapter.stem,
-        "seconds": round(seconds, 1),
-        "peak_mb": round(peak_mb),
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "versions": versions(),
-        "key": key(notebook, shared),
-    }
-    Cache(root).store(chapter, copy, record)
-    return record
+    return output, process.returncode, seconds, peak_mb
+
+
+def _seconds_of(cell: dict) -> float:
+    """How long an executed cell took, from the times that its kernel reported."""
+    times = cell["metadata"].get("execution", {})
+    ends = [times.get("iopub.execute_input"), times.get("shell.execute_reply")]
+    if None in ends:
+        return 0.0
+    # Python 3.10 reads no "Z".
+    begun, done = (datetime.fromisoformat(end.replace("Z", "+00:00")) for end in ends)
+    return (done - begun).total_seconds()
 
 
 def failure(chapter: Path, executed: Path, output: str) -> str:
@@ -313,6 +347,8 @@ def failure(chapter: Path, executed: Path, output: str) -> str:
             if out["output_type"] == "error":
                 trace = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(out["traceback"]))
                 title = f"{chapter.stem}, cell {index + 1} of {len(cells)}"
+                if cell.get("id") == TRIAL["id"]:
+                    title = f"{chapter.stem}, after its last cell"
                 return f"{title}: {out['ename']}: {out['evalue']}\n{trace}"
     for index, cell in enumerate(cells):
         times = cell.get("metadata", {}).get("execution", {})
@@ -338,9 +374,22 @@ def noise(executed: dict, root: Path = ROOT) -> list[str]:
                 found.append(f"cell {number} prints a warning: {said.group()[:100]}")
             if str(root) in json.dumps(out) or "/ipykernel_" in shown:
                 found.append(f"cell {number} prints a path of this machine")
-    from qkdlib.explore.fallback import missing_fallbacks
+    return found + lost_widgets(executed)
 
-    return found + missing_fallbacks(executed)
+
+def lost_widgets(executed: dict) -> list[str]:
+    """What the published page would lose: a widget needs a kernel, an HTML form beside it does not."""
+    view, found = "application/vnd.jupyter.widget-view+json", []
+    for number, cell in enumerate(executed["cells"], 1):
+        for out in cell.get("outputs", []):
+            data = out.get("data", {})
+            if view in data and not data.get("text/html"):
+                text = "".join(data.get("text/plain", "")).strip()[:60]
+                found.append(
+                    f"cell {number} shows a widget that the page cannot ({text}); make it an Explorer "
+                    "(qkdlib.explore), or display something that has an HTML form"
+                )
+    return found
 
 
 def merged(notebook: dict, executed: dict) -> dict:

@@ -2,9 +2,8 @@
 
 from importlib import import_module
 
-from qkdlib.explore.drawing import draw_bloch, draw_circuit
-
-# Widgets come in only when named: a chapter that only draws does not pay for them.
+# A module comes in when one of its names is used: who only draws, or only computes a grid in another
+# process, does not pay for widgets and circuits.
 _LAZY = {
     "Bars": "panels",
     "BlochSpheres": "panels",
@@ -16,16 +15,19 @@ _LAZY = {
     "Grid": "grid",
     "HeatMap": "panels",
     "Live": "training",
-    "Readout": "panels",
+    "Panel": "panels",
+    "Readout": "readout",
     "Record": "grid",
     "Slider": "controls",
     "Toggle": "controls",
     "compute_grid": "grid",
+    "draw_bloch": "drawing",
+    "draw_circuit": "drawing",
     "recorded": "grid",
-    "with_fallback": "fallback",
+    "try_trainers": "trial",
 }
 
-__all__ = ["draw_bloch", "draw_circuit", *_LAZY]
+__all__ = list(_LAZY)
 
 
 def __getattr__(name):

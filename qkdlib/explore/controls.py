@@ -21,6 +21,19 @@ def _check_name(name):
         raise ValueError(f"name must be a Python identifier, got {name!r}")
 
 
+def check_pair(name, pair):
+    """Returns `pair` as two floats, the second at least as large as the first."""
+    try:
+        low, high = (float(check_number(name, value)) for value in pair)
+    except TypeError:
+        raise TypeError(f"{name} must be two numbers (low, high), got {pair!r}") from None
+    except ValueError:
+        raise ValueError(f"{name} must be two finite numbers (low, high), got {pair!r}") from None
+    if high < low:
+        raise ValueError(f"{name} must increase, got {pair!r}")
+    return low, high
+
+
 def _check_values(name, values):
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         raise TypeError(f"values of {name!r} must be a sequence, got {values!r}")
@@ -64,8 +77,8 @@ class Slider:
         if self.log and values[0] <= 0:
             raise ValueError(f"values of {self.name!r} must be positive for log=True, got {values}")
         integer = all(isinstance(v, numbers.Integral) for v in raw)
-        low, high = (values[0], values[-1]) if self.limits is None else self.limits
-        low, high = check_number("limits[0]", low), check_number("limits[1]", high)
+        ends = (values[0], values[-1]) if self.limits is None else self.limits
+        low, high = check_pair(f"limits of {self.name!r}", ends)
         if not low <= values[0] <= values[-1] <= high or (self.log and low <= 0):
             raise ValueError(f"limits of {self.name!r} must enclose its values, got {self.limits}")
         convert = int if integer else float
@@ -195,6 +208,28 @@ def check_controls(controls):
     if len(set(names)) < len(names):
         raise ValueError(f"controls must have different names, got {names}")
     return controls
+
+
+def select(over, controls):
+    """The controls that something depends on.
+
+    Args:
+        over: Their names, in the order of the controls; None for all of them.
+        controls: All controls of an explorer.
+
+    Returns:
+        (controls, positions): those named, and where they stand among all.
+    """
+    if over is None:
+        return controls, list(range(len(controls)))
+    names = [c.name for c in controls]
+    over = (over,) if isinstance(over, str) else tuple(over)
+    for name in over:
+        check_choice("over", name, names)
+    found = [names.index(name) for name in over]
+    if found != sorted(found):
+        raise ValueError(f"over must keep the order of the controls {names}, got {list(over)}")
+    return tuple(controls[i] for i in found), found
 
 
 def grid_shape(controls):

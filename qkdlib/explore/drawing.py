@@ -4,6 +4,7 @@ import cirq
 import numpy as np
 
 from qkdlib._checks import check_count
+from qkdlib.explore.layout import check_circuit, check_symbols, columns_of
 
 _GATE_SIZE = 0.62
 
@@ -23,14 +24,21 @@ def draw_circuit(circuit, *, data_symbols=(), max_columns=None, wire_labels=None
 
     Returns:
         The axes.
+
+    Raises:
+        TypeError: `circuit` is none, or `data_symbols` is a single text.
+        ValueError: The circuit holds no gate, or there are not as many labels as qubits.
     """
     import matplotlib.pyplot as plt
 
     from qkdlib.style import COLOURS
 
-    qubits = sorted(circuit.all_qubits())
+    qubits = check_circuit(circuit)
+    data = check_symbols(data_symbols)
+    if wire_labels is not None and len(wire_labels) != len(qubits):
+        raise ValueError(f"wire_labels must hold {len(qubits)} labels, got {len(wire_labels)}")
     row = {q: i for i, q in enumerate(qubits)}
-    columns = _columns(circuit, row)
+    columns = columns_of(circuit)
     cut = max_columns is not None and len(columns) > check_count("max_columns", max_columns)
     columns = columns[:max_columns] if cut else columns
     width = len(columns) + (0.8 if cut else 0)
@@ -43,7 +51,7 @@ def draw_circuit(circuit, *, data_symbols=(), max_columns=None, wire_labels=None
     for x, operations in enumerate(columns):
         for op in operations:
             names = cirq.parameter_names(op)
-            role = "muted" if not names else "fourth" if names & set(data_symbols) else "student"
+            role = "muted" if not names else "fourth" if names & data else "student"
             _draw_operation(ax, x, op, [row[q] for q in op.qubits], COLOURS[role], COLOURS["paper"])
     if cut:
         ax.text(len(columns) + 0.1, (len(qubits) - 1) / 2, "…", ha="center", va="center")
@@ -52,25 +60,6 @@ def draw_circuit(circuit, *, data_symbols=(), max_columns=None, wire_labels=None
     ax.set_aspect("equal")
     ax.axis("off")
     return ax
-
-
-def _columns(circuit, row):
-    """Cirq's moments, split where the lines of two gates would cross."""
-    columns = []
-    for moment in circuit:
-        open_columns = []
-        for op in moment:
-            rows = [row[q] for q in op.qubits]
-            span = set(range(min(rows), max(rows) + 1))
-            for column in open_columns:
-                if not column[1] & span:
-                    column[0].append(op)
-                    column[1].update(span)
-                    break
-            else:
-                open_columns.append(([op], set(span)))
-        columns += [ops for ops, _ in open_columns]
-    return columns
 
 
 def _draw_operation(ax, x, op, rows, colour, paper):

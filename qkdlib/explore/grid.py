@@ -1,6 +1,8 @@
 """Grids are computed, never pasted: running a function at every setting, and remembering how."""
 
 import contextlib
+import inspect
+import numbers
 import platform
 import time
 from dataclasses import dataclass, field
@@ -8,6 +10,7 @@ from importlib import metadata
 
 import numpy as np
 
+from qkdlib._checks import check_count, check_number, check_seed
 from qkdlib.explore.controls import check_controls, grid_shape, settings
 
 _PACKAGES = ("numpy", "cirq-core", "keras", "tensorflow", "tensorflow-quantum")
@@ -35,7 +38,7 @@ def recorded(seeds=()):
     """Times the block and yields its `Record`; for grids that `compute_grid` does not fit.
 
     Args:
-        seeds: The seeds that the block uses, integers.
+        seeds: The seeds that the block uses, integers; a number n stands for 0 to n - 1.
     """
     record = Record(seeds=_check_seeds(seeds))
     started = time.perf_counter()
@@ -45,11 +48,13 @@ def recorded(seeds=()):
 
 
 def _check_seeds(seeds):
-    seeds = tuple(seeds)
-    for seed in seeds:
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-            raise TypeError(f"seeds must be integers, got {seed!r}")
-    return tuple(int(seed) for seed in seeds)
+    if isinstance(seeds, numbers.Integral):
+        seeds = range(check_count("seeds", seeds))
+    try:
+        seeds = tuple(seeds)
+    except TypeError:
+        raise TypeError(f"seeds must be integers, or their number, got {seeds!r}") from None
+    return tuple(check_seed("each of seeds", seed) for seed in seeds)
 
 
 def _versions():
@@ -104,6 +109,10 @@ class Grid:
         """
         from scipy.stats import t
 
+        check_number("level", level)
+        if not 0 < level < 1:
+            raise ValueError(f"level must lie between 0 and 1, both excluded, got {level}")
+        clip = _check_clip(clip)
         samples, axis = self[name], len(self.controls)
         n = samples.shape[axis]
         if n < 2:
@@ -113,34 +122,53 @@ class Grid:
         return np.clip(mean - half, *clip), np.clip(mean + half, *clip)
 
 
-def compute_grid(function, controls, *, seeds):
+def _check_clip(clip):
+    try:
+        low, high = (float(value) for value in clip)
+    except (TypeError, ValueError):
+        raise TypeError(f"clip must be two numbers (low, high), got {clip!r}") from None
+    if not low < high:  # NaN is neither
+        raise ValueError(f"clip must increase, got {clip!r}")
+    return low, high
+
+
+def compute_grid(function, controls, *, seeds, n_jobs=None):
     """Runs `function(**setting, seed=seed)` at every grid point and for every seed.
 
-    The same seeds serve every point, so differences between points are paired.
+    The same seeds serve every point, so differences between points are paired. The runs are
+    independent and go through joblib: several processes with `n_jobs`, or whatever
+    `joblib.parallel_config` says, e.g. a Dask cluster. The result does not depend on it.
 
     Args:
         function: Takes the controls' names and `seed` as keywords; returns a mapping from the name
             of a quantity to a number or an array, the same names and shapes everywhere.
         controls: One control or several (`Slider`, `Toggle`, `Choice`).
-        seeds: Integers, at least one.
+        seeds: Integers, at least one; or how many, n standing for 0 to n - 1.
+        n_jobs: Number of processes; None for one, unless `joblib.parallel_config` says otherwise;
+            -1 for all cores.
 
     Returns:
         A `Grid`.
 
     Raises:
         ValueError: The results differ in names or shapes (a ragged grid), or there are no seeds.
-        TypeError: `function` returns something else than a mapping.
+        TypeError: `function` does not take the keywords, or returns something else than a mapping.
+        RuntimeError: `function` failed; the message says at which setting, the cause is its error. Or
+            worker processes died again and again.
     """
-    controls = check_controls(controls)
-    seeds = _check_seeds(seeds)
+    from qkdlib.parallel import run_jobs
+
+    controls, seeds = check_controls(controls), _check_seeds(seeds)
     if not seeds:
         raise ValueError("seeds must hold at least one integer, got none")
-    results = []
+    if n_jobs is not None and (n_jobs == 0 or not isinstance(n_jobs, numbers.Integral)):
+        raise ValueError(f"n_jobs must be None or a whole number except 0, got {n_jobs!r}")
+    points = [(setting, seed) for setting in settings(controls) for seed in seeds]
+    _check_function(function, points[0])
     with recorded(seeds) as record:
-        for setting in settings(controls):
-            for seed in seeds:
-                result = function(**setting, seed=seed)
-                results.append(_check_result(result, results[0] if results else None, setting))
+        jobs, names = [(function, *point) for point in points], [_words(*point) for point in points]
+        found = run_jobs(_compute, jobs, names=names, n_jobs=n_jobs)
+        results = [_check_result(r, found[0], p) for r, p in zip(found, points, strict=True)]
     shape = (*grid_shape(controls), len(seeds))
     samples = {
         name: np.stack([r[name] for r in results]).reshape(shape + first.shape)
@@ -149,16 +177,50 @@ def compute_grid(function, controls, *, seeds):
     return Grid(controls, samples, record)
 
 
-def _check_result(result, first, setting):
+def _words(setting, seed):
+    return ", ".join(f"{name}={value!r}" for name, value in (setting | {"seed": seed}).items())
+
+
+def _check_function(function, point):
+    setting, seed = point
+    names = ", ".join([*setting, "seed"])
+    if not callable(function):
+        raise TypeError(f"function must take the keywords {names}, got {function!r}")
+    try:
+        inspect.signature(function).bind(**setting, seed=seed)
+    except TypeError as problem:
+        raise TypeError(f"function must take the keywords {names}: {problem}") from None
+    except ValueError:  # a builtin without a signature: its own words will have to do
+        return
+
+
+def _compute(function, setting, seed):
+    """One run, wherever it takes place; an error there says what was being computed."""
+    try:
+        result = function(**setting, seed=seed)
+    except Exception as problem:
+        raise RuntimeError(
+            f"function failed at {_words(setting, seed)}: {type(problem).__name__}: {problem}"
+        ) from problem
     if not hasattr(result, "items"):
-        raise TypeError(f"function must return a mapping, got {result!r} at {setting}")
-    result = {str(name): np.asarray(value, float) for name, value in result.items()}
-    if first is not None:
-        for name in first.keys() | result.keys():
-            shapes = [r[name].shape if name in r else "nothing" for r in (first, result)]
-            if shapes[0] != shapes[1]:
-                raise ValueError(
-                    f"the grid is ragged: {name!r} has shape {shapes[1]} at {setting}, "
-                    f"but {shapes[0]} at the first setting"
-                )
+        raise TypeError(f"function must return a mapping, got {result!r} at {_words(setting, seed)}")
+    found = {}
+    for name, value in result.items():
+        try:
+            found[str(name)] = np.asarray(value, float)
+        except (TypeError, ValueError) as problem:
+            where = _words(setting, seed)
+            raise TypeError(f"{name!r} must be numbers, but at {where}: {problem}") from None
+    return found
+
+
+def _check_result(result, first, point):
+    """Returns `result`; ValueError unless it has the names and shapes of the first."""
+    for name in sorted(first.keys() | result.keys()):
+        shapes = [r[name].shape if name in r else "nothing" for r in (first, result)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"the grid is ragged: {name!r} has shape {shapes[1]} at {_words(*point)}, "
+                f"but {shapes[0]} at the first setting"
+            )
     return result

@@ -5,17 +5,17 @@ takes place in a thread instead, step by step: between two steps the run can be 
 runs of two explorers take turns, so no trainer needs to be thread-safe.
 """
 
-import contextlib
 import contextvars
 import inspect
+import math
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from qkdlib.explore.panels import MAX_POINTS
+from qkdlib.explore.panels.curves import MAX_POINTS
 
 MESSAGE_S = 0.04  # the eye does not follow faster, and the page has to draw every message
 _TURN = threading.Lock()
@@ -23,7 +23,7 @@ _TURN = threading.Lock()
 
 @dataclass
 class Live:
-    """What a trainer yields after a step.
+    """What a trainer reports after a step.
 
     Args:
         progress: How much of the run is done, from 0 to 1.
@@ -38,53 +38,79 @@ class Live:
     panels: Mapping = field(default_factory=dict)
 
 
-def plain(values):
+def check_trainer(trainer, controls):
+    """Raises TypeError unless `trainer` can be called as `trainer(**values, report=...)`."""
+    names = [control.name for control in controls]
+    wanted = (
+        f"trainer must take the keywords {', '.join(names)} and report, and call "
+        "report(Live(progress, curves, ...)) after each step"
+    )
+    if not callable(trainer):
+        raise TypeError(f"{wanted}; got {trainer!r}")
+    try:
+        inspect.signature(trainer).bind(**dict.fromkeys([*names, "report"]))
+    except (TypeError, ValueError) as problem:
+        raise TypeError(f"{wanted}; {getattr(trainer, '__name__', trainer)}: {problem}") from None
+
+
+def message_of(step, spec):
+    """What a trainer reported, as the page reads it.
+
+    Args:
+        step: A `Live`.
+        spec: What the explorer packed for the page; readouts and panels must be in it.
+
+    Raises:
+        TypeError, ValueError: Something in it could not be drawn.
+    """
+    sizes = {p["title"]: p["values"]["n"] for p in spec["panels"] if "values" in p}
+    sizes_of = {"readouts": {r["label"]: 1 for r in spec["readouts"]}, "panels": sizes}
+    message = {
+        "progress": _plain("progress", step.progress)[0],
+        "curves": {str(name): _thin(name, xy) for name, xy in step.curves.items()},
+    }
+    for kind, known in sizes_of.items():
+        message[kind] = {}
+        for name, values in getattr(step, kind).items():
+            if name not in known:
+                there = ", ".join(map(repr, known)) or "none that can be"
+                raise ValueError(f"{kind} of Live must be among {there}, got {name!r}")
+            found = _plain(f"{kind}[{name!r}] of Live", values)
+            if len(found) != known[name]:
+                raise ValueError(
+                    f"{kind}[{name!r}] of Live must hold {known[name]} numbers, got {len(found)}"
+                )
+            message[kind][name] = found[0] if kind == "readouts" else found
+    return message
+
+
+def _numbers(name, values):
+    """`values` as a flat array; NaN for what is masked."""
+    try:
+        return np.ma.filled(np.ma.asarray(values, float), np.nan).ravel()
+    except (TypeError, ValueError) as problem:
+        raise TypeError(f"{name} must be numbers: {problem}") from None
+
+
+def _plain(name, values):
     """Numbers as the page reads them: a flat list, None for what is not finite."""
-    array = np.asarray(values, float).ravel()
-    return [float(f"{v:.5g}") if np.isfinite(v) else None for v in array.tolist()]
+    values = _numbers(name, values).tolist()
+    return [float(f"{v:.5g}") if math.isfinite(v) else None for v in values]
 
 
-def thin(x, y):
+def _thin(name, xy):
     """At most `MAX_POINTS` evenly spaced points of a curve, its ends included."""
-    x, y = plain(x), plain(y)
+    try:
+        x, y = xy
+    except (TypeError, ValueError):
+        raise TypeError(f"curves[{name!r}] of Live must be a pair (x, y), got {xy!r}") from None
+    x, y = (_numbers(f"{key} of the live curve {name!r}", v) for key, v in (("x", x), ("y", y)))
     if len(x) != len(y):
-        raise ValueError(f"a live curve needs as many x as y, got {len(x)} and {len(y)}")
-    if len(x) <= MAX_POINTS:
-        return {"x": x, "y": y}
-    keep = np.unique(np.linspace(0, len(x) - 1, MAX_POINTS).round().astype(int)).tolist()
-    return {"x": [x[i] for i in keep], "y": [y[i] for i in keep]}
-
-
-class Progress:
-    """Collects what a trainer yields into the message that the page draws."""
-
-    def __init__(self, curve):
-        self._curve = curve
-        self._points = {}
-
-    def message(self, step):
-        """The message for one yielded step: a `Live`, or (x, y, progress).
-
-        Raises:
-            TypeError: Neither of the two.
-        """
-        if not isinstance(step, Live):
-            if not isinstance(step, tuple) or len(step) != 3:
-                raise TypeError(f"a trainer yields Live(...) or (x, y, progress), got {step!r}")
-            step = self._extended(*step)
-        return {
-            "progress": float(step.progress),
-            "curves": {str(k): thin(*xy) for k, xy in step.curves.items()},
-            "readouts": {str(k): plain(v)[0] for k, v in step.readouts.items()},
-            "panels": {str(k): plain(v) for k, v in step.panels.items()},
-        }
-
-    def _extended(self, x, y, progress):
-        for name, value in (y if isinstance(y, Mapping) else {self._curve: y}).items():
-            xs, ys = self._points.setdefault(name, ([], []))
-            xs.append(x)
-            ys.append(value)
-        return Live(progress, self._points)
+        raise ValueError(f"the live curve {name!r} needs as many x as y, got {len(x)} and {len(y)}")
+    if len(x) > MAX_POINTS:
+        keep = np.unique(np.linspace(0, len(x) - 1, MAX_POINTS).round().astype(int))
+        x, y = x[keep], y[keep]
+    return {"x": _plain("x", x), "y": _plain("y", y)}
 
 
 class StopTraining(BaseException):
@@ -94,17 +120,26 @@ class StopTraining(BaseException):
 class Report:
     """What a run calls after each step: tells the page, lets others have their turn, or stops.
 
+    Args:
+        spec: See `message_of`.
+        send: Called with each message that is due.
+        stopped: Called after each step; the run ends where it returns True.
+
     Raises:
-        StopTraining: The reader asked to stop.
+        TypeError, ValueError: See `message_of`.
+        StopTraining: The run is to end.
     """
 
-    def __init__(self, progress, send, stopped):
-        self._progress, self._send, self._stopped = progress, send, stopped
-        self._last, self._message = 0.0, None
+    def __init__(self, spec, send, stopped):
+        self._spec, self._send, self._stopped = spec, send, stopped
+        self._last, self._step = 0.0, None
+        self.said = None  # the last message
 
     def __call__(self, step):
-        self._message = self._progress.message(step)
-        if self._stopped.is_set():
+        if not isinstance(step, Live):
+            raise TypeError(f"report takes a Live(progress, curves, ...), got {step!r}")
+        self._step = step
+        if self._stopped():
             self.flush()
             raise StopTraining
         if time.perf_counter() - self._last >= MESSAGE_S:
@@ -115,29 +150,23 @@ class Report:
 
     def flush(self):
         """Sends what the page has not seen yet."""
-        if self._message is not None:
-            self._send("update", **self._message)
-            self._last, self._message = time.perf_counter(), None
-
-
-def takes_report(trainer):
-    """Whether a trainer wants to be handed the function that it reports to."""
-    return "report" in inspect.signature(trainer).parameters
+        if self._step is not None:
+            self.said = message_of(self._step, self._spec)
+            self._send(self.said)
+            self._last, self._step = time.perf_counter(), None
 
 
 class Training:
     """Runs a trainer for an explorer, the latest request only.
 
     Args:
-        trainer: Called with the controls' values as keywords. It returns an iterator of steps (a
-            generator) or one step; or, if it has a parameter `report`, calls that with each step.
-        curve: Name of the curve that a step (x, y, progress) extends.
+        trainer: Called with the controls' values and `report` as keywords; what it returns is ignored.
+        spec: See `message_of`.
         send: Called with each message for the page, from the run's thread.
     """
 
-    def __init__(self, trainer, curve, send):
-        self._trainer, self._curve, self._send = trainer, curve, send
-        self._reports = takes_report(trainer)
+    def __init__(self, trainer, spec, send):
+        self._trainer, self._spec, self._send = trainer, spec, send
         self._lock = threading.Lock()
         self._thread, self._stopped = None, threading.Event()
 
@@ -164,6 +193,29 @@ class Training:
             thread.join(timeout)
         return thread is None or not thread.is_alive()
 
+    def once(self, values, limit_s):
+        """Runs the trainer here and now, at most until its first report after `limit_s` seconds.
+
+        Returns:
+            (message, seconds, ended): the last report as the page would read it, or None; the wall
+            time; whether the run came to its end.
+
+        Raises:
+            Whatever the trainer raises.
+        """
+        started = time.perf_counter()
+        report = Report(
+            self._spec, lambda message: None, lambda: time.perf_counter() - started > limit_s
+        )
+        ended = True
+        with _TURN:
+            try:
+                self._trainer(**values, report=report)
+                report.flush()
+            except StopTraining:
+                ended = False
+        return report.said, time.perf_counter() - started, ended
+
     def _run(self, run, values, before, stopped):
         if before is not None:
             before.join()
@@ -171,24 +223,17 @@ class Training:
         def send(kind, **more):
             self._send({"kind": kind, "run": run, "values": values, **more})
 
-        report = Report(Progress(self._curve), send, stopped)
+        report = Report(self._spec, lambda message: send("update", **message), stopped.is_set)
         started, error = time.perf_counter(), None
         with _TURN:
             try:
                 send("started")
-                self._train(values, report)
+                self._trainer(**values, report=report)
                 report.flush()
+                if report.said is None:
+                    error = "the trainer reported nothing: it must call report(Live(...))"
             except StopTraining:
                 pass
             except Exception as problem:  # whatever it is, the reader sees it, the kernel lives on
                 error = f"{type(problem).__name__}: {problem}"
         send("ended", seconds=time.perf_counter() - started, stopped=stopped.is_set(), error=error)
-
-    def _train(self, values, report):
-        result = self._trainer(**values, **({"report": report} if self._reports else {}))
-        if isinstance(result, Iterator):
-            with contextlib.closing(result) if hasattr(result, "close") else contextlib.nullcontext():
-                for step in result:
-                    report(step)
-        elif result is not None:
-            report(result)

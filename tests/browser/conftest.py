@@ -47,8 +47,6 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture(scope="session")
 def browser():
-    if not pages():
-        pytest.fail("there are no pages in _build/html yet: run `make book` first")
     executable = find_chromium()
     if executable is None:
         if os.environ.get("QKD_REQUIRE_BROWSER") == "1":
@@ -83,7 +81,9 @@ class Visit:
 
 @pytest.fixture
 def visit(browser):
-    """Opens pages: `visit(path, theme="light", width=1280)` gives a `Visit`."""
+    """Opens built pages: `visit(path, theme="light", width=1280)` gives a `Visit`."""
+    if not pages():
+        pytest.fail("there are no pages in _build/html yet: run `make book` first")
     contexts = []
 
     def opened(path: str, theme="light", width: int = 1280, settle: bool = True) -> Visit:

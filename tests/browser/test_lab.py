@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import re
 import secrets
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from pathlib import Path
 
 import numpy as np
 import pytest
 from explorers import check_shown
+from lab import menu, started, wait_for_status
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 SETUP = """
 import time
 import numpy as np
@@ -40,36 +30,34 @@ def shown(title, trainer):
     last = Readout("Accuracy", grid.mean("a")[:, -1])
     return Explorer(title, temperature, curves, readouts=last, record=grid.record, trainer=trainer)
 
-def train(temperature, pause):
-    for step in range(1, 31):
+def train(temperature, report, pause):
+    for step in steps:
         time.sleep(pause)
-        yield step, accuracy(temperature, step), step / 30
+        done = steps[:step]
+        report(Live(step / 30, {"Student": (done, accuracy(temperature, done))}))
 
-def slow(temperature):
-    yield from train(temperature, 0.05)
+def slow(temperature, report):
+    train(temperature, report, 0.05)
 
-def fast(temperature):
-    yield from train(temperature, 0.0005)
+def fast(temperature, report):
+    train(temperature, report, 0.0005)
 
-def broken(temperature):
-    yield 1, 0.5, 0.1
+def broken(temperature, report):
+    report(Live(0.1, {"Student": ([1], [0.5])}))
     raise RuntimeError("the <b>bath</b> ran over")
 """
 # A student as in the book: phase-encoded features, one layer, 50 iterations of the fast engine.
 STUDENT = """
-from qkdlib.circuits import hardware_efficient_ansatz, phase_encoding, z_observables
-from qkdlib.simulation import Program
-from qkdlib.simulation.training import train_classifier
+from qkdlib.core import (
+    Model, cross_entropy, hardware_efficient_ansatz, phase_encoding, train as fit, with_targets,
+    z_observables,
+)
 
 def student(n_qubits, n_steps=50):
     encoding, ansatz = phase_encoding(n_qubits), hardware_efficient_ansatz(n_qubits, 1)
-    program = Program(
-        encoding.circuit + ansatz.circuit, ansatz.symbols, encoding.symbols, z_observables(2, n_qubits)
-    )
-    rng = np.random.default_rng(0)
-    features = rng.random((200, n_qubits))
-    labels = (features[:, 0] > 0.5).astype(int)
-    angles = encoding.angles(features)
+    model = Model.of(encoding, ansatz, z_observables(2, n_qubits))
+    features = np.random.default_rng(0).random((200, n_qubits))
+    loss = with_targets(cross_entropy, (features[:, 0] > 0.5).astype(int))
 
     def trainer(temperature, report):
         xs, ys = [], []
@@ -77,59 +65,22 @@ def student(n_qubits, n_steps=50):
             xs.append(step)
             ys.append(loss)
             report(Live(step / n_steps, {"Student": (xs, ys)}))
-        train_classifier(
-            program, ansatz.initial_weights(seed=1), angles, labels, logit_scale=1 / temperature,
-            n_steps=n_steps, seed=2, on_step=on_step,
-        )
+        fit(model.scaled(1 / temperature), encoding.angles(features), loss, n_steps=n_steps, seed=2,
+            callback=on_step)
     return trainer
 """
 
 
 @pytest.fixture(scope="module")
 def server(browser, tmp_path_factory):
-    """A JupyterLab of its own: no configuration of this machine, no news, no request outside."""
-    home = tmp_path_factory.mktemp("lab")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    token = secrets.token_hex(8)
-    env = {**os.environ, "PYTHONPATH": str(REPOSITORY), "IPYTHONDIR": str(home / "ipython")}
-    for name in ("CONFIG", "DATA", "RUNTIME"):
-        env[f"JUPYTER_{name}_DIR"] = str(home / name.lower())
-    (home / "config" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension").mkdir(
-        parents=True
-    )
-    settings = home / "config" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
-    (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
-    options = {
-        "ServerApp.port": port, "ServerApp.port_retries": 0, "ServerApp.root_dir": home,
-        "IdentityProvider.token": token, "ServerApp.allow_root": True, "LabApp.news_url": "",
-        "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
-    }  # fmt: skip
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser"]
-    log = open(home / "server.log", "w")  # noqa: SIM115  (closed below, with the server)
-    running = subprocess.Popen(
-        command + [f"--{k}={v}" for k, v in options.items()], env=env, stdout=log, stderr=log
-    )
-    address = f"http://127.0.0.1:{port}"
-    for _ in range(200):
-        try:
-            urllib.request.urlopen(f"{address}/api?token={token}", timeout=5).close()
-            break
-        except (urllib.error.URLError, ConnectionError):
-            assert running.poll() is None, (home / "server.log").read_text()
-            time.sleep(0.3)
-    yield home, address, token
-    running.terminate()
-    running.wait(20)
-    log.close()
+    with started(tmp_path_factory.mktemp("lab")) as running:
+        yield running
 
 
 @pytest.fixture
 def lab(server, browser):
     """`lab(*cells)` runs a notebook in JupyterLab and gives the page, with all its explorers live."""
-    home, address, token = server
-    contexts = []
+    pages = []
 
     def opened(*cells):
         name = f"book-{secrets.token_hex(4)}.ipynb"
@@ -142,46 +93,18 @@ def lab(server, browser):
         ]  # fmt: skip
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         notebook = {"cells": code, "nbformat": 4, "nbformat_minor": 5}
-        (home / name).write_text(json.dumps(notebook | {"metadata": {"kernelspec": kernel}}))
-        context = browser.new_context(viewport={"width": 1300, "height": 1600})
-        contexts.append(context)
-        page = context.new_page()
-        page.goto(f"{address}/lab/tree/{name}?token={token}&reset")
-        page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=90_000)
-        page.get_by_text(re.compile("Python 3.*Idle")).wait_for(timeout=60_000)
+        (server.home / name).write_text(json.dumps(notebook | {"metadata": {"kernelspec": kernel}}))
+        page = server.open(browser, name)
+        pages.append(page)
         menu(page, "Run", "Run All Cells")
         n_explorers = sum("shown(" in line for text in cells[1:] for line in text.splitlines())
         page.locator(".qkd-live:visible").nth(n_explorers - 1).wait_for(timeout=90_000)
         return page
 
     yield opened
-    for context in contexts:
-        context.close()
-    end_sessions(address, token)
-
-
-def end_sessions(address, token):
-    """Shuts the kernels down, so that those of several tests do not add up."""
-    with urllib.request.urlopen(f"{address}/api/sessions?token={token}", timeout=10) as answer:
-        sessions = json.load(answer)
-    for session in sessions:
-        url = f"{address}/api/sessions/{session['id']}?token={token}"
-        request = urllib.request.Request(url, method="DELETE")
-        # A kernel in the middle of a restart refuses; it ends with the server.
-        with contextlib.suppress(urllib.error.HTTPError):
-            urllib.request.urlopen(request, timeout=30).close()
-
-
-def menu(page, *names):
-    page.locator(".lm-MenuBar-item", has_text=names[0]).first.click()
-    for name in names[1:]:
-        page.locator(".lm-Menu-item", has_text=name).first.click()
-
-
-def wait_for_status(explorer, text, seconds=20):
-    status = explorer.locator(".qkd-status", has_text=text)
-    status.wait_for(timeout=1000 * seconds)
-    return status.inner_text()
+    for page in pages:
+        page.context.close()
+    server.end_kernels()
 
 
 def stored() -> dict:

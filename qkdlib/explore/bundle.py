@@ -1,0 +1,71 @@
+"""The script and the style of an explorer as one piece each, from the files beside this one.
+
+The scripts are ES modules that import from one another by name. An explorer in a page is a single
+module: `script_for` joins the common ones with those of the panels in use, in the order in which
+they need one another, and takes `import` and `export` away.
+"""
+
+import re
+from functools import cache
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent
+_IMPORT = re.compile(r"^import \{([^}]*)\} from \"[^\"]*\";\n", re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|class) )(?:\w+ )+?(\w+)", re.MULTILINE)
+
+
+def script_for(panels):
+    """The module that draws an explorer with these panels.
+
+    Args:
+        panels: Some `Panel`.
+
+    Raises:
+        TypeError: A panel without kind or script.
+        ValueError: Two kinds of one name, or a script that imports what `kit.js` does not export.
+    """
+    scripts = {}
+    for panel in panels:
+        kind, script = getattr(panel, "kind", None), getattr(panel, "script", None)
+        if not isinstance(kind, str) or not isinstance(script, (str, Path)):
+            raise TypeError(f"{type(panel).__name__} needs the class attributes kind and script")
+        if scripts.setdefault(kind, script) != script:
+            raise ValueError(f"two panels with different scripts call themselves {kind!r}")
+    parts = [_common(name) for name in ("kit.js", "controls.js", "live.js")]
+    # A block each, so that the names of one panel's script are not another's.
+    parts += [f"{{\n{_panel(kind, script)}\n}}" for kind, script in scripts.items()]
+    return "\n".join([*parts, _common("explorer.js"), "export default { render };"])
+
+
+@cache
+def style():
+    """The style sheet of all explorers."""
+    return _compact((_FOLDER / "explorer.css").read_text(encoding="utf8"), r"/\*.*?\*/")
+
+
+@cache
+def _common(name):
+    return _joined((_FOLDER / name).read_text(encoding="utf8"))
+
+
+@cache
+def _panel(kind, script):
+    text = script if isinstance(script, str) else script.read_text(encoding="utf8")
+    known = set(_EXPORT.findall((_FOLDER / "kit.js").read_text(encoding="utf8")))
+    for names in _IMPORT.findall(text):
+        for name in filter(None, (name.strip() for name in names.split(","))):
+            if name not in known:
+                there = ", ".join(sorted(known))
+                raise ValueError(f"the script of {kind!r} imports {name!r}; kit.js has {there}")
+    return _joined(text)
+
+
+def _joined(text):
+    text = re.sub(r"^export (?!default)", "", _IMPORT.sub("", text), flags=re.MULTILINE)
+    return _compact(text, r"^ *//[^\n]*")
+
+
+def _compact(text, comment):
+    """A source without its comments and indentation; no text in it may need either."""
+    text = re.sub(comment, "", text, flags=re.MULTILINE | re.DOTALL)
+    return "\n".join(line.strip() for line in text.splitlines() if line.strip())

@@ -1,0 +1,79 @@
+// What a reader sets: sliders, switches, choices. build*(control, id, change) returns {node, show(value),
+// liven(live, fine)} and calls change(value, "move" or "end").
+
+import { clamp, exists, h, number, withUnit } from "./kit.js";
+
+const onScale = (control, v) => (control.log ? Math.log(v) : v);
+
+// Where a value lies among the grid's values, in steps, and back.
+function position(control, value) {
+  const grid = control.values, v = onScale(control, clamp(value, grid[0], grid[grid.length - 1]));
+  for (let i = 0; i + 1 < grid.length; i++) {
+    const a = onScale(control, grid[i]), b = onScale(control, grid[i + 1]);
+    if (v <= b) return i + (v - a) / (b - a);
+  }
+  return grid.length - 1;
+}
+function valueAt(control, p) {
+  const grid = control.values, i = Math.min(Math.floor(p), grid.length - 1), t = p - i;
+  if (t < 1e-9 || i + 1 >= grid.length) return grid[i];
+  const v = onScale(control, grid[i]) * (1 - t) + onScale(control, grid[i + 1]) * t;
+  const exact = control.log ? Math.exp(v) : v;
+  return control.integer ? Math.round(exact) : +exact.toPrecision(4);
+}
+export function indexOf(control, value) {
+  if (control.kind !== "slider") return Math.max(0, control.values.indexOf(value));
+  return Math.round(position(control, value));
+}
+
+function buildSlider(control, id, change) {
+  const last = control.values.length - 1;
+  const range = h("input", { type: "range", id, min: 0, max: last, step: 1, disabled: last === 0 });
+  const text = h("span", { class: "qkd-value-text" });
+  const exact = h("input", { type: "number", class: "qkd-exact", hidden: true, min: control.limits[0], max: control.limits[1], step: control.integer ? 1 : "any", "aria-label": `${control.label}, exact value` });
+  range.addEventListener("input", () => change(valueAt(control, +range.value), "move"));
+  range.addEventListener("change", () => change(valueAt(control, +range.value), "end"));
+  exact.addEventListener("change", () => {
+    const v = exact.valueAsNumber;
+    change(exists(v) ? clamp(control.integer ? Math.round(v) : v, ...control.limits) : control.values[control.start], "end");
+  });
+  const node = h("div", { class: "qkd-control qkd-slider" }, h("label", { for: id }, control.label), range, h("span", { class: "qkd-value-box" }, text, exact, control.unit ? h("span", { class: "qkd-unit" }, control.unit) : null));
+  return {
+    node,
+    show(value) {
+      range.value = position(control, value);
+      text.textContent = number(value);
+      if (document.activeElement !== exact) exact.value = value;
+      range.setAttribute("aria-valuetext", withUnit(number(value), control.unit));
+    },
+    // With a kernel any value can be trained: type one, or let the slider run between grid points.
+    liven(live, fine) {
+      exact.hidden = !live;
+      text.hidden = live;
+      range.step = live && fine && !control.integer ? 0.02 : 1;
+      if (control.limits[0] === control.limits[1]) exact.disabled = true;
+    },
+  };
+}
+
+function buildToggle(control, id, change) {
+  const box = h("input", { type: "checkbox", role: "switch", id });
+  box.addEventListener("change", () => change(box.checked, "end"));
+  const node = h("div", { class: "qkd-control qkd-toggle" }, h("label", { for: id }, control.label), h("span", {}, box));
+  return { node, show(value) { box.checked = value; }, liven() {} };
+}
+
+function buildChoice(control, id, change) {
+  const boxes = control.values.map((value, i) => h("input", { type: "radio", name: id, value, id: `${id}-${i}`, onchange: () => change(value, "end") }));
+  const node = h("fieldset", { class: "qkd-control qkd-choice" }, h("legend", {}, control.label),
+    h("span", { class: "qkd-options" }, ...boxes.map((box, i) => h("label", {}, box, h("span", {}, control.texts[i])))));
+  return { node, show(value) { boxes.forEach((box) => { box.checked = box.value === value; }); }, liven() {} };
+}
+
+export const CONTROL = { slider: buildSlider, toggle: buildToggle, choice: buildChoice };
+
+export function textOf(control, value) {
+  if (control.kind === "toggle") return `${control.label}: ${value ? "on" : "off"}`;
+  if (control.kind === "choice") return `${control.label}: ${control.texts[control.values.indexOf(value)]}`;
+  return `${control.label} ${withUnit(number(value), control.unit)}`;
+}

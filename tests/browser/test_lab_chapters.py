@@ -1,0 +1,139 @@
+"""Chapters in a real JupyterLab: all cells run, then every explorer is moved and retrained.
+
+`make test-lab` tries all chapters, or those that CHAPTERS names ("1 6"). `make test` tries those whose
+code changed since they were last tried, and two at least, those tried longest ago. What was tried, and
+when, is kept in `_build/lab`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+from lab import REPOSITORY, menu, started
+
+sys.path.insert(0, str(REPOSITORY / "tools"))
+
+import chapters
+
+TRIED = REPOSITORY / "_build" / "lab"
+AT_LEAST = 2
+PATIENCE_S = 900  # for all cells of a chapter, on two cores that others use as well
+
+
+def code_key(chapter: Path) -> str:
+    """The chapter's own code; a change in the library tries the two that `AT_LEAST` asks for."""
+    return chapters.key(chapters.read(chapter), "")
+
+
+def has_explorer(chapter: Path) -> bool:
+    cells = chapters.code_cells(chapters.read(chapter))
+    return any("Explorer(" in chapters.source_of(cell) for cell in cells)
+
+
+def last_trial(chapter: Path) -> dict:
+    try:
+        return json.loads((TRIED / f"{chapter.stem}.json").read_text(encoding="utf8"))
+    except (OSError, ValueError):
+        return {"key": "", "date": ""}
+
+
+def chosen() -> list[Path]:
+    """The chapters to try, see above."""
+    names = os.environ.get("CHAPTERS", "").split()
+    found = chapters.select([] if names == ["all"] else names)
+    found = [chapter for chapter in found if names or has_explorer(chapter)]
+    if names:
+        return found
+    found.sort(key=lambda chapter: last_trial(chapter)["date"])
+    changed = [c for c in found if last_trial(c)["key"] != code_key(c)]
+    others = [c for c in found if c not in changed]
+    return sorted(changed + others[: max(0, AT_LEAST - len(changed))])
+
+
+@pytest.fixture
+def lab(tmp_path):
+    chapters.lay_out(tmp_path)
+    with started(tmp_path) as running:
+        yield running
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2 * PATIENCE_S)
+@pytest.mark.parametrize("chapter", chosen(), ids=lambda chapter: chapter.stem)
+def test_a_chapter_runs_and_its_explorers_retrain(lab, browser, chapter):
+    shutil.copy(chapter, lab.home / "book")
+    page = lab.open(browser, f"book/{chapter.name}", patience_s=180)
+    try:
+        run_all(page)
+        sections = page.locator(".qkd-explorer")
+        trains = [retrain(section) for section in sections.all()]
+        if has_explorer(chapter):
+            assert any(trains), f"none of {len(trains)} explorers offers to train"
+    finally:
+        page.context.close()
+    record = {"key": code_key(chapter), "date": datetime.now(timezone.utc).isoformat()}
+    chapters.write_atomically(TRIED / f"{chapter.stem}.json", json.dumps(record))
+
+
+# "[*]:" is queued or at work, "[7]:" done; after an error the cells behind it lose their star.
+PROMPTS = """() =>
+    [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")].map(n => n.textContent)"""
+DONE = f"() => {{ const all = ({PROMPTS})(); return all.length && !all.some(t => t.includes('*')); }}"
+ERRORS = """() => [...document.querySelectorAll('.jp-OutputArea-output[data-mime-type*="stderr"]')]
+    .map(n => n.textContent.slice(-600))"""
+
+
+def run_all(page) -> None:
+    """Runs all cells and waits for the last of them."""
+    menu(page, "Run", "Run All Cells")
+    page.wait_for_function(f"() => ({PROMPTS})().some(t => /[*\\d]/.test(t))", timeout=60_000)
+    page.wait_for_function(DONE, timeout=1000 * PATIENCE_S, polling=500)
+    prompts = page.evaluate(PROMPTS)
+    not_run = [i for i, text in enumerate(prompts) if not any(c.isdigit() for c in text)]
+    assert not_run == [], f"code cells {not_run} of {len(prompts)} did not run: {page.evaluate(ERRORS)}"
+
+
+def retrain(section) -> bool:
+    """Moves an explorer's first control, retrains; returns whether it can."""
+    title = section.locator(".qkd-title").inner_text()
+    section.scroll_into_view_if_needed()
+    live = section.locator(".qkd-live")
+    try:
+        live.wait_for(timeout=20_000)  # the answer to its ping
+    except Exception:
+        return False
+    before = section.get_attribute("data-cell")
+    move(section)
+    assert section.get_attribute("data-cell") != before, f"{title}: the control did not move"
+    stored = drawn(section)
+    section.locator(".qkd-train").click()
+    status = section.locator(".qkd-status")
+    section.page.wait_for_function(
+        "n => /^Trained with|^Stopped/.test(n.textContent) || n.classList.contains('qkd-bad')",
+        arg=status.element_handle(), timeout=300_000,
+    )  # fmt: skip
+    said = status.inner_text()
+    assert said.startswith("Trained with"), f"{title}: {said}"
+    assert drawn(section) != stored, f"{title}: it trained, and nothing that is drawn changed"
+    return True
+
+
+def move(section) -> None:
+    """Moves the first control that can move, as a reader would."""
+    slider = section.locator("input[type=range]:enabled")
+    if slider.count():
+        at_end = "n => +n.value === +n.max"
+        slider.first.press("ArrowLeft" if slider.first.evaluate(at_end) else "ArrowRight")
+    else:
+        section.locator("input:not(:checked)").first.locator("xpath=..").click()
+
+
+def drawn(section) -> str:
+    """Everything that the panels draw."""
+    return section.locator(".qkd-panels").inner_html()
