@@ -4,12 +4,14 @@ Every regime says what the students learn from, where they start and on what the
 method runs over a range of weights; the weight is chosen on validation images, and the accuracy on the
 test images is recorded beside it. A seed fixes the split of the images, the shards and the initial
 weights, so that methods are paired seed by seed. Finished regimes are kept, so an interrupted run goes
-on where it stopped. From the repository's root (some minutes on one core)::
+on where it stopped. From the repository's root (some minutes on one core; JOBS processes share the
+seeds)::
 
-    python experiments/codistillation_regimes.py
+    python experiments/codistillation_regimes.py [JOBS]
 """
 
 import json
+import sys
 import time
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -17,15 +19,16 @@ from pathlib import Path
 
 import numpy as np
 
-from qkdlib.circuits import angle_encoding, hardware_efficient_ansatz, z_observables
-from qkdlib.circuits.ansatz import initial_weights
+from qkdlib import core as kd
 from qkdlib.data import PCABits, load_images
-from qkdlib.distillation import Regulariser, Schedule, Student, codistill, distilled, student_seed
-from qkdlib.simulation.optimise import Adam, fit
+from qkdlib.measures import ReducedInfidelity
+from qkdlib.parallel import run_jobs
 
 RESULT = Path(__file__).parent / "results" / "codistillation-regimes.json"
 N_QUBITS = 6
 SEEDS = tuple(range(8))
+# Of every training; the rate is constant.
+RECIPE = {"batch_size": 32, "learning_rate": 0.05}
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,11 @@ KL_WEIGHTS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 INFIDELITY_WEIGHTS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 # method -> (regulariser, steps of warm-up, candidates for its weight)
 METHODS = {
-    "KL": (Regulariser("kl"), 0, KL_WEIGHTS),
-    "KL, warm-up": (Regulariser("kl"), 50, KL_WEIGHTS),
-    "infidelity": (Regulariser("infidelity"), 0, INFIDELITY_WEIGHTS),
-    "infidelity, warm-up": (Regulariser("infidelity"), 50, INFIDELITY_WEIGHTS),
-    "infidelity of a qubit": (Regulariser("infidelity", qubits=(0,)), 0, INFIDELITY_WEIGHTS),
+    "KL": (kd.Divergence(), 0, KL_WEIGHTS),
+    "KL, warm-up": (kd.Divergence(), 50, KL_WEIGHTS),
+    "infidelity": (kd.Infidelity(), 0, INFIDELITY_WEIGHTS),
+    "infidelity, warm-up": (kd.Infidelity(), 50, INFIDELITY_WEIGHTS),
+    "infidelity of a qubit": (ReducedInfidelity((0,)), 0, INFIDELITY_WEIGHTS),
 }
 TAUGHT = [(t, a) for a in (0.5, 0.9) for t in (1.0, 4.0)]  # of distillation from a trained teacher
 
@@ -78,7 +81,7 @@ TAUGHT = [(t, a) for a in (0.5, 0.9) for t in (1.0, 4.0)]  # of distillation fro
 def images(classes, seed):
     """{part: (angles, labels)} of the bundled digits, six principal components each."""
     found = load_images("digits", classes=classes, seed=seed)
-    pca, encoding = PCABits(N_QUBITS, rescale=True).fit(found.x_train), angle_encoding(N_QUBITS)
+    pca, encoding = PCABits(N_QUBITS, rescale=True).fit(found.x_train), kd.angle_encoding(N_QUBITS)
     return {
         part: (
             encoding.angles(np.clip(pca.scores(getattr(found, f"x_{part}")), 0, 1)),
@@ -89,12 +92,12 @@ def images(classes, seed):
 
 
 @cache
-def student(regime, n_layers=None):
-    """The `Student` of a regime, or one of another depth."""
-    ansatz = hardware_efficient_ansatz(N_QUBITS, n_layers or regime.n_layers)
-    observables = z_observables(len(regime.classes), N_QUBITS)
-    settings = {"iterations": regime.iterations, "batch_size": 32}
-    return Student.of(angle_encoding(N_QUBITS), ansatz, observables, **settings)
+def model(regime, n_layers=None):
+    """The `Model` of a regime's students, or one of another depth."""
+    ansatz = kd.hardware_efficient_ansatz(N_QUBITS, n_layers or regime.n_layers)
+    observables = kd.z_observables(len(regime.classes), N_QUBITS)
+    encoding = kd.angle_encoding(N_QUBITS)
+    return kd.Model.of(encoding, ansatz, observables, logit_scale=regime.logit_scale)
 
 
 def shards(regime, seed):
@@ -120,10 +123,11 @@ def shards(regime, seed):
 
 def starts(regime, seed):
     """Initial weights of each student."""
-    n = len(student(regime).weight_symbols)
+    n = model(regime).n_weights
     if regime.start is None:
-        return [initial_weights(n, seed=student_seed(seed, k)) for k in range(regime.n_students)]
-    rng, common = np.random.default_rng([seed, 9]), initial_weights(n, seed=seed)
+        seeds = [kd.student_seed(seed, k) for k in range(regime.n_students)]
+        return [kd.initial_weights(n, seed=s) for s in seeds]
+    rng, common = np.random.default_rng([seed, 9]), kd.initial_weights(n, seed=seed)
     return [common + rng.normal(0, regime.start, n) for _ in range(regime.n_students)]
 
 
@@ -132,15 +136,16 @@ def train(regime, seed, regulariser=None, weight=0.0, warm_up=0, rows=None, **sc
     inputs, labels = images(regime.classes, seed)["train"]
     rows = shards(regime, seed) if rows is None else rows
     own = [(inputs[r], labels[r]) for r in rows]
-    return codistill(
-        [student(regime)] * regime.n_students,
+    return kd.codistill(
+        [model(regime)] * regime.n_students,
         own if regime.unlabelled else own[0],
         regulariser=regulariser,
-        schedule=Schedule(weight, warm_up, **schedule),
+        schedule=kd.Schedule(weight, warm_up, **schedule),
         shared=inputs if regime.unlabelled else None,
-        logit_scale=regime.logit_scale,
         weights=starts(regime, seed),
+        n_steps=regime.iterations,
         seed=seed,
+        **RECIPE,
     )
 
 
@@ -158,61 +163,57 @@ def taught(regime, seed, temperature, alpha):
     """Students of a trained teacher, two layers deeper, that knows the first student's labels."""
     parts, rows = images(regime.classes, seed), shards(regime, seed)[0]
     inputs, labels = (x[rows] for x in parts["train"])
-    teacher = codistill(
-        [student(regime, regime.n_layers + 2)],
-        (inputs, labels),
-        logit_scale=regime.logit_scale,
-        seed=seed,
-    )
-    condition = distilled(temperature, alpha, logit_scale=regime.logit_scale)
-    loss = condition.loss(labels, teacher.logits(inputs)[0], len(regime.classes), seed)
-    settings = {"iterations": regime.iterations, "batch_size": 32, "seed": seed}
-    program, found = student(regime).program(), []
+    settings = {"n_steps": regime.iterations, "seed": seed, **RECIPE}
+    teacher = kd.codistill([model(regime, regime.n_layers + 2)], (inputs, labels), **settings)
+    condition, student, found = kd.Distilled(temperature, alpha), model(regime), []
+    loss = condition.loss(labels, teacher.logits(inputs)[0], student.n_classes, seed)
     for start in starts(regime, seed):
-        weights = fit(program, start, inputs, loss, optimiser=Adam(0.05), **settings).weights
-        found.append([_accuracy(program, weights, *parts[p]) for p in ("validation", "test")])
+        weights = kd.train(student, inputs, loss, weights=start, **settings).weights
+        found.append([student.accuracy(weights, *parts[p]) for p in ("validation", "test")])
     return [x for pair in np.mean(found, axis=0) for x in (pair, np.nan)]
 
 
-def _accuracy(program, weights, inputs, labels):
-    return float((program.expectation(weights, data=inputs).argmax(axis=1) == labels).mean())
-
-
-def run(name, regime, seeds=SEEDS):
-    """All methods and references of a regime: a dict that JSON can hold."""
-    began, methods = time.perf_counter(), {}
-    for method, (regulariser, warm_up, weights) in METHODS.items():
-        methods[method] = {
-            str(w): [score(regime, s, train(regime, s, regulariser, w, warm_up)) for s in seeds]
-            for w in weights
-        }
-    references = {"lambda = 0": [score(regime, s, train(regime, s)) for s in seeds]}
-    everything = [np.arange(len(images(regime.classes, s)["train"][1])) for s in seeds]
-    known = {"all labels": everything}
+def run_seed(regime, seed):
+    """All methods and references of a regime from one seed, rows of four scores."""
+    methods = {
+        method: {str(w): score(regime, seed, train(regime, seed, r, w, warm_up)) for w in weights}
+        for method, (r, warm_up, weights) in METHODS.items()
+    }
+    everything = np.arange(len(images(regime.classes, seed)["train"][1]))
+    known = {"lambda = 0": None}
     if regime.data != "same":
-        known["pooled labels"] = [np.concatenate(shards(regime, s)) for s in seeds]
-    for reference, rows in known.items():
-        references[reference] = [
-            score(regime, s, train(regime, s, rows=[r] * regime.n_students))
-            for s, r in zip(seeds, rows, strict=True)
-        ]
+        known["pooled labels"] = [np.concatenate(shards(regime, seed))] * regime.n_students
+    known["all labels"] = [everything] * regime.n_students
+    references = {
+        name: score(regime, seed, train(regime, seed, rows=rows)) for name, rows in known.items()
+    }
     if regime.data == "same":
         for t, a in TAUGHT:
-            references[f"teacher, T = {t:g}, alpha = {a:g}"] = [taught(regime, s, t, a) for s in seeds]
+            references[f"teacher, T = {t:g}, alpha = {a:g}"] = taught(regime, seed, t, a)
+    return {"methods": methods, "references": references}
+
+
+def run(name, regime, n_jobs=None):
+    """The same from all seeds: a dict that JSON can hold."""
+    began = time.perf_counter()
+    names = [f"{name}, seed {s}" for s in SEEDS]
+    found = run_jobs(run_seed, [(regime, s) for s in SEEDS], names=names, n_jobs=n_jobs)
     return {
         "name": name,
         "regime": asdict(regime),
-        "methods": {m: {w: _rounded(v) for w, v in found.items()} for m, found in methods.items()},
-        "references": {r: _rounded(v) for r, v in references.items()},
+        **_joined(found),
         "seconds": round(time.perf_counter() - began, 1),
     }
 
 
-def _rounded(values):
-    return [[None if np.isnan(x) else round(float(x), 4) for x in row] for row in values]
+def _joined(found):
+    """Equal dicts of scores, one a seed, as one dict of rows by seed."""
+    if isinstance(found[0], dict):
+        return {key: _joined([each[key] for each in found]) for key in found[0]}
+    return [[None if np.isnan(x) else round(float(x), 4) for x in row] for row in found]
 
 
-def main():
+def main(n_jobs=None):
     """Runs what is not recorded yet."""
     record = {"columns": ["validation", "validation, ensemble", "test", "test, ensemble"]}
     record |= {"seeds": list(SEEDS), "methods": {m: [s, w] for m, (_, s, w) in METHODS.items()}}
@@ -225,11 +226,13 @@ def main():
     done = {r["name"] for r in record["regimes"]}
     for name, regime in REGIMES.items():
         if name not in done:
-            record["regimes"].append(run(name, regime))
+            record["regimes"].append(run(name, regime, n_jobs))
             RESULT.parent.mkdir(exist_ok=True)
-            RESULT.write_text(json.dumps(record) + "\n")
+            part = RESULT.with_suffix(".part")
+            part.write_text(json.dumps(record) + "\n")
+            part.replace(RESULT)
             print(f"{name}: {record['regimes'][-1]['seconds']:.0f} s", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else None)
