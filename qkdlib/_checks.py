@@ -1,6 +1,7 @@
 """Checks of arguments that several rooms share: each error names the argument, what came and what
 is allowed."""
 
+import math
 import numbers
 import warnings
 
@@ -39,6 +40,48 @@ def check_choice(name, value, choices):
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
     return value
+
+
+def check_type(name, value, kind):
+    """Returns `value`; TypeError unless it is of class `kind`."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be of class {kind.__name__}, got {value!r:.60}")
+    return value
+
+
+def check_list(name, values, kind):
+    """Returns `values` as a list of objects of class `kind`; a single one becomes a list of one."""
+    alone = isinstance(values, (kind, str)) or not np.iterable(values)
+    return [check_type(f"{name}[{i}]", v, kind) for i, v in enumerate([values] if alone else values)]
+
+
+def check_function(name, value):
+    """Returns `value`; TypeError unless it can be called."""
+    if not callable(value):
+        raise TypeError(f"{name} must be a function, got {value!r:.60}")
+    return value
+
+
+def check_finite(name, values):
+    """Returns `values` as a float64 array of any shape; they must be real and finite."""
+    try:
+        if np.iscomplexobj(values):
+            raise TypeError
+        array = np.asarray(values, float)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be real numbers, got {values!r:.60}") from None
+    # The product comes first: a training step of two qubits would feel `isfinite`.
+    if not math.isfinite(np.vdot(array, array)) and not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, but hold NaN or infinity")
+    return array
+
+
+def check_vector(name, values, size):
+    """Returns `values` as a finite float64 array [size]."""
+    array = check_finite(name, values)
+    if array.shape != (size,):
+        raise ValueError(f"{name} must have shape [{size}], got {array.shape}")
+    return array
 
 
 def check_matrix(name, values, n_columns=None, dtype=float):

@@ -25,6 +25,7 @@ class Comparison:
         """One condition's numbers in the order of the seeds: float64 [n_seeds]."""
         rows = self.table[self.table["condition"] == condition]
         check_choice("condition", condition, tuple(dict.fromkeys(self.table["condition"])))
+        check_choice("column", column, tuple(self.table.columns[3:]))
         return rows.sort_values("seed")[column].to_numpy(float)
 
     def summary(self, column="test_accuracy", *, seed=0):
@@ -54,8 +55,8 @@ class Comparison:
         """
         import pandas as pd
 
-        if set(self.table["seed"]) != set(other.table["seed"]):
-            raise ValueError("other must be run from the same seeds")
+        if not isinstance(other, Comparison) or set(self.table["seed"]) != set(other.table["seed"]):
+            raise ValueError("other must be a Comparison that was run from the same seeds")
         new = other.table[other.table["condition"] != self.baseline]
         twice = set(new["condition"]) & set(self.table["condition"])
         if twice:

@@ -8,7 +8,7 @@ import cirq
 import numpy as np
 import sympy
 
-from qkdlib._checks import check_choice, check_count, check_matrix, check_seed
+from qkdlib._checks import check_choice, check_count, check_seed, check_vector
 from qkdlib.core.encoding import bind_symbols, symbol_names
 
 _ROTATIONS = {"x": cirq.rx, "y": cirq.ry, "z": cirq.rz}
@@ -47,7 +47,7 @@ class Ansatz:
 
     def bind(self, weights):
         """The circuit with its weights [n_weights] filled in."""
-        (values,) = check_matrix("weights", weights, self.n_weights)
+        values = check_vector("weights", weights, self.n_weights)
         return bind_symbols(self.circuit, self.symbols, values)
 
 

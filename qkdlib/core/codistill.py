@@ -8,9 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qkdlib._checks import check_count, check_matrix, check_number, check_seed
+from qkdlib._checks import (
+    check_count,
+    check_labels,
+    check_list,
+    check_number,
+    check_seed,
+    check_type,
+    check_vector,
+)
 from qkdlib.core.losses import cross_entropy, softened, with_targets
-from qkdlib.core.model import Model, as_arguments
+from qkdlib.core.model import Model
 from qkdlib.core.regularisers import Regulariser
 from qkdlib.core.train import LEARNING_RATE, Supervised, batches, minimise
 
@@ -69,7 +77,7 @@ class Pupil:
         The weights are rounded as a peer is told them: whoever runs it sees the same.
         """
         weights, states = np.asarray(weights, np.float32), self._kind == "states"
-        run = self._program.start(weights, **as_arguments(inputs), keep=keep, output=states)
+        run = self._program.start(weights, **self.model.arguments(inputs), keep=keep, output=states)
         if states:
             return run, run.outputs()
         logits, others = np.split(run.values(), [self.model.n_classes], axis=1)
@@ -187,11 +195,13 @@ class Codistillation:
 
     def accuracy(self, inputs, labels):
         """Accuracy of each student, float64 [n_students]."""
-        return (self.logits(inputs).argmax(axis=2) == np.asarray(labels)).mean(axis=1)
+        labels = check_labels("labels", labels, self.models[0].n_classes, len(inputs))
+        return (self.logits(inputs).argmax(axis=2) == labels).mean(axis=1)
 
     def ensemble_accuracy(self, inputs, labels):
         """Accuracy of the ensemble's prediction."""
-        return float((self.ensemble(inputs).argmax(axis=1) == np.asarray(labels)).mean())
+        labels = check_labels("labels", labels, self.models[0].n_classes, len(inputs))
+        return float((self.ensemble(inputs).argmax(axis=1) == labels).mean())
 
 
 def codistill(
@@ -220,15 +230,14 @@ def codistill(
         TypeError, ValueError: A bad argument, named.
     """
     seed, schedule = check_seed("seed", seed), Schedule() if schedule is None else schedule
-    check_count("batch_size", batch_size)
     models = check_school(models, regulariser, schedule)
     data, shared = _check_shards(models, train, shared, regulariser is not None)
     if weights is None:
         seeds = [student_seed(seed, k) for k in range(len(models))]
         weights = [m.initial_weights(seed=s) for m, s in zip(models, seeds, strict=True)]
-    if len(weights) != len(models):
-        raise ValueError(f"weights must have {len(models)} entries, got {len(weights)}")
-    start = [check_matrix(f"weights[{k}]", w, models[k].n_weights)[0] for k, w in enumerate(weights)]
+    if not np.iterable(weights) or len(weights) != len(models):
+        raise ValueError(f"weights must be a list of {len(models)} arrays, got {weights!r:.60}")
+    start = [check_vector(f"weights[{k}]", w, models[k].n_weights) for k, w in enumerate(weights)]
     pupils = [Pupil(m, regulariser, own) for m, own in zip(models, data, strict=True)]
     school = School(pupils, schedule, data[0][0], shared)
     order = [batches(len(inputs), batch_size, seed) for inputs, _ in data]
@@ -247,24 +256,18 @@ def codistill(
 
 def student_seed(seed, k):
     """The seed of student k's initial weights in a run with `seed`."""
-    return int(np.random.SeedSequence([seed, k]).generate_state(1)[0])
+    return int(np.random.SeedSequence([check_seed("seed", seed), k]).generate_state(1)[0])
 
 
 def check_school(models, regulariser, schedule):
     """Returns the models as a list; they and the regulariser must fit each other."""
-    models = [models] if isinstance(models, Model) else list(models)
-    for k, model in enumerate(models):
-        if not isinstance(model, Model):
-            raise TypeError(f"models[{k}] must be a Model, got {type(model).__name__}")
+    models = check_list("models", models, Model)
     classes = [model.n_classes for model in models]
     if len(set(classes)) != 1:
         raise ValueError(f"models must be one or more with the same number of classes, got {classes}")
-    if not isinstance(schedule, Schedule):
-        raise TypeError(f"schedule must be a Schedule, got {type(schedule).__name__}")
-    if not isinstance(regulariser, Regulariser | None):
-        raise TypeError(f"regulariser must be a Regulariser or None, got {regulariser!r}")
+    check_type("schedule", schedule, Schedule)
     if regulariser is not None:
-        regulariser.check(models)
+        check_type("regulariser", regulariser, Regulariser).check(models)
     elif schedule.weight > 0:
         raise ValueError(f"regulariser must be given with weight {schedule.weight}")
     return models

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from qkdlib._checks import check_choice, check_matrix, check_seed
+from qkdlib._checks import check_choice, check_count, check_list, check_matrix, check_seed, check_type
 from qkdlib.comparison import Comparison
 from qkdlib.core.conditions import Condition
 from qkdlib.core.model import Model
-from qkdlib.core.train import LEARNING_RATE, train
+from qkdlib.core.train import LEARNING_RATE, Adam, train
 from qkdlib.parallel import run_jobs
 from qkdlib.progress import Bar
 
@@ -46,13 +46,14 @@ def compare(
     """
     import pandas as pd
 
-    if not isinstance(model, Model):
-        raise TypeError(f"model must be a Model, got {type(model).__name__}")
+    check_type("model", model, Model)
     conditions, seeds = _checked_conditions(conditions), check_seeds(seeds)
     names = [condition.name for condition in conditions]
     baseline = check_choice("baseline", names[0] if baseline is None else baseline, tuple(names))
     test = model.check_data("test", test)
-    settings = {"n_steps": n_steps, "batch_size": batch_size, "learning_rate": learning_rate}
+    settings = {"n_steps": check_count("n_steps", n_steps), "learning_rate": learning_rate}
+    settings["batch_size"] = check_count("batch_size", batch_size)
+    Adam(learning_rate)  # refuses what is no rate, before work starts
     if teacher_logits is None and any(c.needs_teacher for c in conditions):
         raise ValueError("teacher_logits must be given: a condition has a teacher")
     jobs, known = [], None if isinstance(train, Mapping) else model.check_data("train", train)
@@ -95,10 +96,7 @@ def _run_seed(model, data, test, conditions, seed, teacher, settings):
 
 
 def _checked_conditions(conditions):
-    conditions = [conditions] if isinstance(conditions, Condition) else list(conditions)
-    for condition in conditions:
-        if not isinstance(condition, Condition):
-            raise TypeError(f"conditions must be Condition objects, got {condition!r}")
+    conditions = check_list("conditions", conditions, Condition)
     names = [condition.name for condition in conditions]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"conditions must be one or more, with different names, got {names}")
@@ -107,7 +105,7 @@ def _checked_conditions(conditions):
 
 def check_seeds(seeds):
     """Returns seeds as a list; a number stands for 0, 1, ... There must be two, all different."""
-    seeds = range(seeds) if isinstance(seeds, (int, np.integer)) else seeds
+    seeds = seeds if np.iterable(seeds) else range(check_count("seeds", seeds, 2))
     seeds = [check_seed("an entry of seeds", seed) for seed in seeds]
     if len(seeds) < 2 or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds must be two or more, all different, got {seeds}")

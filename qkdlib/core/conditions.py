@@ -11,7 +11,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 
 import numpy as np
 
-from qkdlib._checks import check_count, check_labels, check_matrix, check_number
+from qkdlib._checks import check_count, check_function, check_matrix, check_number
 from qkdlib.core.losses import (
     cross_entropy,
     distillation_loss,
@@ -81,7 +81,6 @@ class NoTeacher(Condition):
 
     def loss(self, labels, teacher_logits, n_classes, seed):
         """Cross-entropy on the labels, a share `smoothing` of them spread over all classes."""
-        labels = check_labels("labels", labels, n_classes)
         return with_targets(cross_entropy, smoothed_labels(labels, n_classes, self.smoothing))
 
 
@@ -134,6 +133,7 @@ class Distilled(Condition):
     def __post_init__(self):
         check_number("temperature", self.temperature, 0, open_minimum=True)
         check_number("alpha", self.alpha, 0, 1)
+        check_function("divergence", self.divergence)
         super().__post_init__()
 
     def said(self, logits, seed):
@@ -142,7 +142,7 @@ class Distilled(Condition):
 
     def loss(self, labels, teacher_logits, n_classes, seed):
         """Eq. 7 with what the teacher said."""
-        targets = smoothed_labels(check_labels("labels", labels, n_classes), n_classes)
+        targets = smoothed_labels(labels, n_classes)
         logits = check_matrix("teacher_logits", teacher_logits, n_classes)
         said = check_matrix("what the teacher said", self.said(logits, seed), n_classes)
         settings = {"temperature": self.temperature, "alpha": self.alpha}

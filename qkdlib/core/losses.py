@@ -12,13 +12,13 @@ terms, loses its digits.
 
 import numpy as np
 
-from qkdlib._checks import check_number
+from qkdlib._checks import check_count, check_finite, check_function, check_labels, check_number
 
 
 def log_softened(logits, temperature=1.0):
     """log softmax(logits / temperature), the temperature positive: float64, same shape."""
     temperature = check_number("temperature", temperature, 0, open_minimum=True)
-    scaled = np.asarray(logits, float) / temperature
+    scaled = check_finite("logits", logits) / temperature
     # scipy.special.log_softmax gives the same in twice the time; a step of two qubits would feel it.
     shifted = scaled - scaled.max(axis=-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
@@ -42,9 +42,8 @@ def cross_entropy(targets, logits):
         >>> values.round(3), slopes.round(3)
         (array([0.127]), array([[-0.119,  0.119]]))
     """
-    logits = np.asarray(logits, float)
-    targets = as_probabilities(targets, logits)
     log_p = log_softened(logits)
+    targets = as_probabilities(targets, log_p)
     total = targets.sum(axis=1, keepdims=True)
     return -(targets * log_p).sum(axis=1), np.exp(log_p) * total - targets
 
@@ -90,7 +89,7 @@ def distillation_loss(teacher_logits, targets, logits, *, temperature, alpha, di
 
 def squared_error(targets, outputs):
     """Squared distance, summed over the outputs [batch, n_outputs]; targets [batch] are for one."""
-    outputs, targets = np.asarray(outputs, float), np.asarray(targets, float)
+    outputs, targets = check_finite("outputs", outputs), check_finite("targets", targets)
     targets = targets[:, None] if targets.ndim == 1 else targets
     _check_shapes("targets", targets, outputs)
     error = outputs - targets
@@ -100,8 +99,7 @@ def squared_error(targets, outputs):
 def smoothed_labels(labels, n_classes, smoothing=0.0):
     """One-hot labels, a share `smoothing` in [0, 1] of them spread over all classes."""
     smoothing = check_number("smoothing", smoothing, 0, 1)
-    labels = np.asarray(labels)
-    hard = as_probabilities(labels, np.empty((len(labels), n_classes)))
+    hard = np.eye(check_count("n_classes", n_classes))[check_labels("labels", labels, n_classes)]
     return (1 - smoothing) * hard + smoothing / n_classes
 
 
@@ -117,13 +115,15 @@ def with_targets(function, *targets, **settings):
         Function (logits [batch, n_classes], rows [batch]) -> (values, slopes).
     """
     targets = [np.asarray(target) for target in targets]
-    if not targets or len({len(target) for target in targets}) > 1:
-        sizes = [len(target) for target in targets]
-        raise ValueError(f"targets must be one array or more, of one length, got lengths {sizes}")
+    shapes = [target.shape for target in targets]
+    if len({shape[:1] for shape in shapes}) != 1 or not shapes[0]:
+        raise ValueError(f"targets must be one array or more, of one length, got shapes {shapes}")
+    check_function("function", function)
 
     def loss(logits, rows):
         return function(*(target[rows] for target in targets), logits, **settings)
 
+    loss.n_samples = len(targets[0])
     return loss
 
 
@@ -141,11 +141,12 @@ def as_probabilities(targets, logits):
             raise ValueError(f"labels must lie in [0, {n_classes}), got {wrong}")
         return np.eye(n_classes)[targets]
     _check_shapes("targets", targets, logits)
-    return np.asarray(targets, float)
+    return check_finite("targets", targets)
 
 
 def _both(teacher_logits, logits, temperature):
-    _check_shapes("teacher_logits", np.asarray(teacher_logits), np.asarray(logits))
+    teacher_logits = check_finite("teacher_logits", teacher_logits)
+    _check_shapes("teacher_logits", teacher_logits, np.asarray(logits))
     return log_softened(teacher_logits, temperature), log_softened(logits, temperature)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import cirq
 import numpy as np
 
-from qkdlib._checks import check_labels, check_matrix, check_number
+from qkdlib._checks import check_labels, check_matrix, check_number, check_states
 from qkdlib.core.ansatz import initial_weights
 from qkdlib.engine import Program
 
@@ -113,7 +113,7 @@ class Model:
 
     def observing(self, observables):
         """The same circuit with other observables."""
-        return replace(self, observables=tuple(observables))
+        return replace(self, observables=observables)
 
     def scaled(self, logit_scale):
         """The same model, and the same program, with its logits times `logit_scale` instead."""
@@ -128,23 +128,29 @@ class Model:
 
     def logits(self, weights, inputs):
         """Logits of a batch: float32 [batch, n_classes]."""
-        return self.logit_scale * self.program().expectation(weights, **as_arguments(inputs))
+        return self.logit_scale * self.program().expectation(weights, **self.arguments(inputs))
 
     def output_states(self, weights, inputs):
         """Output states of a batch: complex64 [batch, 2**n_qubits]."""
-        return self.program().output_states(weights, **as_arguments(inputs))
+        return self.program().output_states(weights, **self.arguments(inputs))
 
     def accuracy(self, weights, inputs, labels):
         """Share of the samples whose largest logit is that of their class."""
+        inputs = self.check_inputs("inputs", inputs)
         labels = check_labels("labels", labels, self.n_classes, len(inputs))
         return float((self.logits(weights, inputs).argmax(axis=1) == labels).mean())
 
+    def arguments(self, inputs):
+        """Inputs as the keyword that `Program` wants; without data and states they have no columns."""
+        states = self.takes_states and np.shape(inputs)[-1:] != (0,)
+        return {"states" if states else "data": inputs}
+
     def check_inputs(self, name, inputs):
         """Returns inputs as an array of the right width, at least one row; errors call it `name`."""
-        width, dtype = self.n_data, float
         if self.takes_states:
-            width, dtype = 2**self.n_qubits, np.complex64
-        inputs = check_matrix(name, inputs, width, dtype)
+            inputs = check_states(name, inputs, self.n_qubits)
+        else:
+            inputs = check_matrix(name, inputs, self.n_data)
         if not len(inputs):
             raise ValueError(f"{name} must hold at least one sample, got none")
         return inputs
@@ -157,8 +163,3 @@ class Model:
             raise TypeError(f"{name} must be a pair (inputs, labels), got {pair!r:.60}") from None
         inputs = self.check_inputs(f"{name}'s inputs", inputs)
         return inputs, check_labels(f"{name}'s labels", labels, self.n_classes, len(inputs))
-
-
-def as_arguments(inputs):
-    """Inputs as the keyword that `Program` wants: complex ones are states, real ones data."""
-    return {"states" if np.iscomplexobj(inputs) else "data": inputs}

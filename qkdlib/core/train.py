@@ -5,8 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qkdlib._checks import check_count, check_number, check_seed
-from qkdlib.core.model import as_arguments
+from qkdlib._checks import (
+    check_count,
+    check_finite,
+    check_function,
+    check_number,
+    check_seed,
+    check_type,
+)
+from qkdlib.core.model import Model
 
 
 class StepDecay(NamedTuple):
@@ -18,7 +25,7 @@ class StepDecay(NamedTuple):
 
     def __call__(self, step):
         """The rate at a step, counted from 0."""
-        return self.rate * self.factor ** (step // self.every)
+        return self.rate * self.factor ** (step // check_count("every", self.every))
 
 
 LEARNING_RATE = StepDecay()
@@ -46,13 +53,13 @@ class Adam:
             if check_number(name, beta, 0, 1) == 1:
                 raise ValueError(f"{name} must be below 1, got {beta}")
         self.learning_rate, self.beta_1, self.beta_2 = learning_rate, beta_1, beta_2
-        self.epsilon, self.steps = epsilon, 0
+        self.epsilon, self.steps = check_number("epsilon", epsilon, 0), 0
         self._mean = self._square = 0.0
 
     def step(self, weights, gradient):
         """The weights after one step against the gradient."""
         rate = self.learning_rate
-        rate = rate(self.steps) if callable(rate) else rate
+        rate = check_number("learning_rate", rate(self.steps), 0) if callable(rate) else rate
         self.steps += 1
         self._mean = self.beta_1 * self._mean + (1 - self.beta_1) * gradient
         self._square = self.beta_2 * self._square + (1 - self.beta_2) * gradient**2
@@ -68,6 +75,7 @@ def batches(n_samples, batch_size, seed):
     """
     if n_samples < 1:
         raise ValueError("there must be at least one sample to train on, got none")
+    check_count("batch_size", batch_size)
     rng = np.random.default_rng(seed)
     while True:
         order = rng.permutation(n_samples)
@@ -92,7 +100,9 @@ def minimise(task, weights, batches, *, n_steps, learning_rate=LEARNING_RATE, ca
     """
     check_count("n_steps", n_steps, minimum=0)
     adam = learning_rate if isinstance(learning_rate, Adam) else Adam(learning_rate)
-    weights, losses = np.array(weights, np.float64), []
+    weights, losses = check_finite("weights", weights), []
+    if callback is not None:
+        check_function("callback", callback)
     for step, batch in enumerate(itertools.islice(batches, n_steps), start=1):
         loss, gradient = task(weights, batch)
         weights = adam.step(weights, gradient)
@@ -114,12 +124,16 @@ class Supervised:
     """
 
     def __init__(self, model, inputs, loss, l2=0.0):
-        self.model, self.loss, self.l2 = model, loss, check_number("l2", l2, 0)
-        self.inputs = model.check_inputs("inputs", inputs)
+        self.model, self.loss = check_type("model", model, Model), check_function("loss", loss)
+        self.inputs, self.l2 = model.check_inputs("inputs", inputs), check_number("l2", l2, 0)
+        if getattr(loss, "n_samples", len(self.inputs)) != len(self.inputs):
+            raise ValueError(
+                f"loss must have a target for each of {len(self.inputs)} inputs, has {loss.n_samples}"
+            )
         self._program = model.program()
 
     def __call__(self, weights, rows):
-        run = self._program.start(weights, **as_arguments(self.inputs[rows]))
+        run = self._program.start(weights, **self.model.arguments(self.inputs[rows]))
         loss, slopes = self.loss_and_slopes(run.values(), rows)
         gradient = run.pull_values(slopes, ("weights",)).weights.astype(np.float64)
         run.release()
@@ -128,7 +142,10 @@ class Supervised:
     def loss_and_slopes(self, expectations, rows):
         """The mean loss on a batch, and its slopes by the circuit's expectation values."""
         scale = self.model.logit_scale
-        values, slopes = self.loss(scale * expectations, rows)
+        found, shapes = self.loss(scale * expectations, rows), [rows.shape, expectations.shape]
+        if not isinstance(found, tuple) or list(map(np.shape, found)) != shapes:
+            raise ValueError(f"loss must return values and slopes of shapes {shapes}, got {found!r:.60}")
+        values, slopes = found
         return float(values.mean()), scale / len(rows) * slopes
 
 
@@ -160,10 +177,8 @@ def train(
         >>> model.accuracy(found.weights, x, labels)
         1.0
     """
-    check_count("batch_size", batch_size)
-    seed = check_seed("seed", seed)
+    task, options = Supervised(model, inputs, loss, l2), {"n_steps": n_steps, "callback": callback}
+    order = batches(len(task.inputs), batch_size, check_seed("seed", seed))
     if weights is None:
         weights = model.initial_weights(seed=seed)
-    task, options = Supervised(model, inputs, loss, l2), {"n_steps": n_steps, "callback": callback}
-    order = batches(len(task.inputs), batch_size, seed)
     return minimise(task, weights, order, learning_rate=learning_rate, **options)

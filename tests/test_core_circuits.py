@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from qkdlib.circuits import (
+from qkdlib.core import (
     amplitude_encoding,
     angle_encoding,
     basis_encoding,
@@ -16,7 +16,7 @@ from qkdlib.circuits import (
     phase_encoding,
     z_observables,
 )
-from qkdlib.simulation import reference
+from qkdlib.engine import reference
 
 reals = st.floats(-1e6, 1e6, allow_nan=False, allow_subnormal=False)
 
