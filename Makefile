@@ -5,10 +5,10 @@ PY := .venv/bin/python
 # A stamp that is newer than the lock says that the environment is complete.
 STAMP := .venv/.complete
 
-.PHONY: help env book test check lab bench lock clean
+.PHONY: help env book test test-lab check lab bench lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
 env: $(STAMP) ## make the environment in .venv from the lock (done by the others when needed)
 
@@ -22,11 +22,15 @@ test: $(STAMP) ## execute every chapter once, build the pages, run all tests
 	@$(PY) tools/book.py build
 	@$(PY) -m ruff check .
 	@# The browser waits for itself most of the time: its tests run beside the others, not after them.
+	@# Among them two chapters in JupyterLab, or more where their code changed; `make test-lab` tries all.
 	@$(PY) -m pytest tests/browser -p no:cacheprovider >_build/browser-tests.log 2>&1 & pages=$$!; \
 	  trap 'kill $$pages 2>/dev/null' INT TERM; \
 	  $(PY) -m pytest tests --ignore=tests/browser; library=$$?; \
 	  wait $$pages; browser=$$?; cat _build/browser-tests.log; \
 	  exit $$(( library > browser ? library : browser ))
+
+test-lab: $(STAMP) ## run chapters in a real JupyterLab and retrain their explorers (all, or CHAPTERS="1 6")
+	@CHAPTERS="$(or $(CHAPTERS),all)" $(PY) -m pytest tests/browser/test_lab_chapters.py -v -p no:cacheprovider
 
 check: $(STAMP) ## the two-minute subset for while you work: lint and tests without chapters and pages
 	@$(PY) -m ruff check .

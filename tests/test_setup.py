@@ -1,8 +1,10 @@
 """tools/setup.sh: each way to fail is one line that says what to do."""
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,3 +86,56 @@ def test_pip_that_fails(clone, pip, message):
     python = WORKING + f"; case \"$*\" in *pip*) echo '{pip}'; exit 1;; esac"
     program(clone / ".venv" / "bin", "python", python)
     assert message in run(clone, {"good": WORKING}, PYTHON="good")
+
+
+def git(folder, *arguments):
+    nobody = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
+    who = ["-c", "user.name=x", "-c", "user.email=x"]
+    done = subprocess.run(
+        ["git", "-C", str(folder), *who, *arguments], capture_output=True, text=True, check=True,
+        env={**os.environ, **nobody},
+    )  # fmt: skip
+    return done.stdout
+
+
+def set_up(clone, **variables):
+    """Runs set-up with a Python that agrees to everything."""
+    (clone / ".venv").mkdir(exist_ok=True)
+    program(clone / ".venv" / "bin", "python", "exit 0")
+    good = program(clone / "bin", "good", WORKING)
+    env = {**os.environ, "PYTHON": str(good), **variables}
+    return subprocess.run(["sh", "tools/setup.sh"], cwd=clone, capture_output=True, text=True, env=env)
+
+
+def test_a_checkout_commits_notebooks_without_outputs(clone):
+    shutil.copy(ROOT / ".gitattributes", clone)
+    git(clone, "init", "-q")
+    assert set_up(clone).returncode == 0
+    # The environment's Python, where the filter looks for it.
+    program(clone / ".venv" / "bin", "python", f'exec "{sys.executable}" "$@"')
+    code = {
+        "cell_type": "code", "id": "mine", "source": "print(1)", "execution_count": 3, "metadata": {},
+        "outputs": [{"output_type": "stream", "name": "stdout", "text": "1"}],
+    }  # fmt: skip
+    notebook = {"cells": [code], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (clone / "a.ipynb").write_text(json.dumps(notebook))
+    git(clone, "add", "a.ipynb", ".gitattributes")
+    git(clone, "commit", "-q", "-m", "x")
+    (committed,) = json.loads(git(clone, "show", "HEAD:a.ipynb"))["cells"]
+    assert committed["outputs"] == []
+    assert committed["execution_count"] is None
+    assert committed["id"] == "mine"
+    assert json.loads((clone / "a.ipynb").read_text())["cells"][0]["outputs"]  # the file keeps its own
+
+
+@pytest.mark.parametrize("place", ["no checkout", "a broken checkout", "a git that fails"])
+def test_without_a_checkout_set_up_does_without_the_filter(clone, place):
+    path = os.environ["PATH"]
+    if place == "a broken checkout":
+        (clone / ".git").write_text("gitdir: nowhere")
+    if place == "a git that fails":
+        git(clone, "init", "-q")
+        path = f"{program(clone / 'bin', 'git', 'echo no >&2; exit 127').parent}:{path}"
+    done = set_up(clone, PATH=path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (clone / ".venv" / ".complete").exists()

@@ -172,7 +172,7 @@ def check() -> None:
     for chapter in chapters.find():
         current = cache.is_current(chapter, shared)
         say(f"  {chapter.stem:24} {'executed' if current else 'to be executed'}")
-        for problem in problems(chapters.read(chapter)):
+        for problem in problems(chapters.as_committed(chapter)):
             broken += 1
             say(f"    {problem}")
     if broken:

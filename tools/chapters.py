@@ -84,6 +84,26 @@ def read(path: Path) -> dict:
     return notebook
 
 
+def as_committed(path: Path, root: Path = ROOT) -> dict:
+    """A notebook as git takes it: without what a run left, where set-up installed the filter for that.
+
+    Raises:
+        BookError: the file is no notebook.
+    """
+    notebook = read(path)
+    asked = ["git", "-C", str(root), "config", "filter.nbstripout.clean"]
+    try:
+        filtered = bool(subprocess.run(asked, capture_output=True, text=True).stdout.strip())
+    except OSError:  # no git
+        filtered = False
+    if filtered:
+        notebook.get("metadata", {}).pop("widgets", None)
+        for cell in code_cells(notebook):
+            cell["outputs"], cell["execution_count"] = [], None
+            cell.get("metadata", {}).pop("execution", None)
+    return notebook
+
+
 def source_of(cell: dict) -> str:
     """A cell's text; nbformat allows both one string and a list of lines."""
     return "".join(cell["source"])

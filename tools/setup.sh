@@ -67,5 +67,10 @@ if [ -f qkdlib/engine/warm.py ]; then
     echo "setup: compiling the fast engine"
     run .venv/bin/python -m qkdlib.engine.warm
 fi
+# Notebooks are committed without outputs. Git names a filter in .gitattributes, each checkout what it does;
+# where there is no checkout, or no git, nothing is committed either.
+if [ -e .git ] && command -v git >/dev/null 2>&1; then
+    git config filter.nbstripout.clean '.venv/bin/python -m nbstripout --keep-id' 2>/dev/null || :
+fi
 touch .venv/.complete || fail "could not write to .venv; is the disk full?"
 echo "setup: done in $(($(date +%s) - started)) s"
