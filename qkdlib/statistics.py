@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qkdlib._checks import check_count, check_number, check_seed
+from qkdlib._checks import check_count, check_finite, check_function, check_number, check_seed
 
 
 class Interval(NamedTuple):
@@ -71,8 +71,7 @@ def bootstrap(samples, statistic=np.mean, *, seed, level=0.95, n_resamples=2000)
     """
     samples, level = _samples(samples), _level(level)
     n_resamples = check_count("n_resamples", n_resamples)
-    if not callable(statistic):
-        raise TypeError(f"statistic must be a function, got {statistic!r}")
+    check_function("statistic", statistic)
     rng = np.random.default_rng(check_seed("seed", seed))
     drawn = [
         np.mean(statistic(samples[rng.integers(len(samples), size=len(samples))], axis=0))
@@ -83,14 +82,9 @@ def bootstrap(samples, statistic=np.mean, *, seed, level=0.95, n_resamples=2000)
 
 
 def _samples(samples):
-    try:
-        samples = np.asarray(samples, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"samples must be an array of real numbers: {error}") from None
+    samples = check_finite("samples", samples)
     if samples.ndim < 1 or len(samples) < 2:
         raise ValueError(f"samples must have at least 2 rows, got shape {samples.shape}")
-    if not np.isfinite(samples).all():
-        raise ValueError("samples must be finite, got NaN or infinity among them")
     return samples
 
 

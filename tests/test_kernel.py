@@ -92,5 +92,5 @@ def test_bad_input_is_named(call, message):
 
 
 def test_an_encoding_must_be_one():
-    with pytest.raises(TypeError, match="encoding must be an Encoding, got Circuit"):
+    with pytest.raises(TypeError, match="encoding must be of class Encoding, got cirq.Circuit"):
         encoded_states(cirq.Circuit(), [[0.5, 1]])

@@ -61,7 +61,7 @@ def test_bootstrap_holds_the_truth_about_as_often_as_it_says():
         (lambda: bootstrap([1.0, 2.0], seed=-1), ValueError, "seed must be from 0 to"),
         (lambda: bootstrap([1.0, 2.0], seed=None), TypeError, "seed must be an integer, got None"),
         (lambda: bootstrap([1.0, 2.0], 3, seed=0), TypeError, "statistic must be a function, got 3"),
-        (lambda: bootstrap(["a", "b"], seed=0), TypeError, "samples must be an array of real numbers"),
+        (lambda: bootstrap(["a", "b"], seed=0), TypeError, "samples must be real numbers"),
         (lambda: mean_interval([1.0]), ValueError, "samples must have at least 2 rows"),
         (lambda: mean_interval([1.0, np.nan]), ValueError, "samples must be finite"),
         (lambda: mean_interval(np.ones((3, 2))), ValueError, r"samples must have shape \[n_samples\]"),

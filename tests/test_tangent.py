@@ -68,5 +68,5 @@ def test_bad_arguments_are_named(model, weights):
         jacobian(model, weights * np.nan, np.zeros((2, 3)))
     with pytest.raises(ValueError, match=r"inputs must have shape \[batch, 3\], got \(2, 4\)"):
         jacobian(model, weights, np.zeros((2, 4)))
-    with pytest.raises(TypeError, match="model must be a Model, got Circuit"):
+    with pytest.raises(TypeError, match="model must be of class Model, got cirq.Circuit"):
         jacobian(model.circuit, weights, np.zeros((2, 3)))

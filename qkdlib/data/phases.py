@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from qkdlib._checks import check_choice, check_count, check_number, check_seed
+from qkdlib._checks import check_choice, check_count, check_function, check_number, check_seed
 from qkdlib.data.cache import cache_folder, cached_arrays
 from qkdlib.data.zxz import MAX_QUBITS, GroundStates, zxz_ground_states, zxz_labels
 
@@ -84,8 +84,8 @@ def load_zxz(
     ]
     low, high = _interval(h1_interval)
     check_choice("boundary", boundary, ("open", "ring"))
-    if progress is not None and not callable(progress):
-        raise TypeError(f"progress must be a function or None, got {progress!r}")
+    if progress is not None:
+        check_function("progress", progress)
     seed = check_seed("seed", seed)
     cache = None if cache is False else cache_folder(cache)
     h1 = np.random.default_rng(seed).uniform(low, high, sum(sizes))

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from qkdlib._checks import check_choice, check_count, check_number, check_states
+from qkdlib._checks import check_choice, check_count, check_finite, check_number, check_states
 
 MAX_QUBITS = 15
 _DENSE = 256  # blocks up to this size are diagonalised whole
@@ -169,12 +169,9 @@ def pauli_expectation(states, *, z_sites=(), x_sites=()):
 
 def _fields(h1):
     """Fields as float64 [n_samples]."""
-    try:
-        fields = np.atleast_1d(np.asarray(h1, float))
-    except (TypeError, ValueError):
-        raise TypeError(f"h1 must be a number or a list of numbers, got {h1!r:.60}") from None
-    if fields.ndim != 1 or not np.isfinite(fields).all():
-        raise ValueError(f"h1 must be finite numbers of shape [n_samples], got {h1!r:.60}")
+    fields = np.atleast_1d(check_finite("h1", h1))
+    if fields.ndim != 1:
+        raise ValueError(f"h1 must have shape [n_samples], got {fields.shape}")
     return fields
 
 

@@ -6,7 +6,7 @@ an ansatz is from it (Sim et al. 2019).
 
 import numpy as np
 
-from qkdlib._checks import check_count, check_seed, check_states
+from qkdlib._checks import check_count, check_finite, check_seed, check_states
 
 
 def haar_states(n_states, n_qubits, *, seed):
@@ -79,7 +79,7 @@ def expressibility(fidelities, n_qubits, n_bins=75):
     Returns:
         The divergence, a float, at least 0.
     """
-    fidelities = np.asarray(fidelities, dtype=float)
+    fidelities = check_finite("fidelities", fidelities)
     if fidelities.ndim != 1 or not len(fidelities):
         raise ValueError(f"fidelities must have shape [n_pairs], got {fidelities.shape}")
     if not ((fidelities >= 0) & (fidelities <= 1 + 1e-6)).all():
@@ -102,7 +102,7 @@ def _log_haar_mass(edges, n_qubits):
 
 
 def _edges(edges):
-    edges = np.asarray(edges, dtype=float)
+    edges = check_finite("edges", edges)
     inside = edges.ndim == 1 and len(edges) > 1 and edges[0] >= 0 and edges[-1] <= 1
     if not inside or not (np.diff(edges) > 0).all():
         raise ValueError("edges must be two or more increasing numbers in [0, 1]")

@@ -6,7 +6,7 @@ two samples is bounded by the overlap of their states (Schuld 2021).
 
 import numpy as np
 
-from qkdlib._checks import check_labels, check_matrix, check_states
+from qkdlib._checks import check_labels, check_matrix, check_states, check_type
 from qkdlib.core import Encoding
 from qkdlib.engine import Program
 
@@ -24,8 +24,7 @@ def encoded_states(encoding, features):
     Raises:
         TypeError, ValueError: As `encoding.angles`.
     """
-    if not isinstance(encoding, Encoding):
-        raise TypeError(f"encoding must be an Encoding, got {type(encoding).__name__}")
+    check_type("encoding", encoding, Encoding)
     program = Program(encoding.circuit, data_symbols=encoding.symbols, qubits=encoding.qubits)
     return program.output_states(np.zeros(0, np.float32), encoding.angles(features))
 

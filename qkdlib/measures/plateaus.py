@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from qkdlib._checks import check_count
+from qkdlib._checks import check_count, check_finite
 from qkdlib.statistics import bootstrap
 
 
@@ -19,14 +19,12 @@ def gradient_variance(gradients, *, seed, level=0.95, n_resamples=1000):
     Returns:
         A `qkdlib.statistics.Interval`.
     """
-    gradients = np.asarray(gradients, dtype=float)
+    gradients = check_finite("gradients", gradients)
     if gradients.ndim not in (1, 2) or len(gradients) < 2 or not gradients.size:
         raise ValueError(
             "gradients must have shape [n_samples] or [n_samples, n_weights] with at least "
             f"2 samples, got {gradients.shape}"
         )
-    if not np.isfinite(gradients).all():
-        raise ValueError("gradients must be finite, got NaN or infinity among them")
     moments = np.stack([gradients, gradients**2]).reshape(2, len(gradients), -1)
 
     def variance(rows, axis):

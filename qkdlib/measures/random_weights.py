@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from qkdlib._checks import check_count, check_seed
+from qkdlib._checks import check_count, check_seed, check_type
 from qkdlib.core import Ansatz
 from qkdlib.engine import Program
 
@@ -42,9 +42,7 @@ def random_gradients(ansatz, observable, n_samples, *, seed):
 
 
 def _random_weights(ansatz, name, count, seed):
-    if not isinstance(ansatz, Ansatz):
-        raise TypeError(f"ansatz must be an Ansatz, got {type(ansatz).__name__}")
-    shape = (check_count(name, count), ansatz.n_weights)
+    shape = (check_count(name, count), check_type("ansatz", ansatz, Ansatz).n_weights)
     rng = np.random.default_rng(check_seed("seed", seed))
     return rng.uniform(0, 2 * np.pi, shape)
 

@@ -10,6 +10,7 @@ rate of its eigenvalue; the smallest decides when all are learnt (Liu et al. 202
 
 import numpy as np
 
+from qkdlib._checks import check_type, check_vector
 from qkdlib.core import Model
 from qkdlib.engine import Program
 
@@ -32,13 +33,8 @@ def jacobian(model, weights, inputs):
     Raises:
         TypeError, ValueError: A bad argument, named.
     """
-    if not isinstance(model, Model):
-        raise TypeError(f"model must be a Model, got {type(model).__name__}")
-    weights = np.asarray(weights, float)
-    if weights.shape != (model.n_weights,):
-        raise ValueError(f"weights must have shape [{model.n_weights}], got {weights.shape}")
-    if not np.isfinite(weights).all():
-        raise ValueError("weights must be finite, but hold NaN or infinity")
+    check_type("model", model, Model)
+    weights = check_vector("weights", weights, model.n_weights)
     inputs = model.check_inputs("inputs", inputs)
     symbols = (*model.data_symbols, *model.weight_symbols)
     program = Program(model.circuit, (), symbols, model.observables, qubits=model.qubits)
