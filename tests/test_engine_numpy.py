@@ -12,7 +12,7 @@ import pytest
 import sympy
 from test_engine_program import chain, random_inputs
 
-from qkdlib.engine import Program, caching, run, workers
+from qkdlib.engine import Program, caching, reference, run, workers
 
 # --- Threads -----------------------------------------------------------------------------------
 
@@ -283,7 +283,6 @@ def test_bad_circuits_are_named(options, message):
     [
         (cirq.measure(Q[0]), r"the gate MeasurementGate on qubits q\(0\) is outside"),
         (cirq.depolarize(0.1)(Q[1]), r"the gate DepolarizingChannel on qubits q\(1\) is outside"),
-        (cirq.QuantumFourierTransformGate(3).on(*cirq.LineQubit.range(3)), "QuantumFourier"),
         (cirq.rx(W * X)(Q[0]), r"with w\*x: a parameter must be linear in one symbol"),
         (cirq.rx(W**2)(Q[0]), "a parameter must be linear in one symbol"),
         (cirq.rx(sympy.sin(W))(Q[0]), "a parameter must be linear in one symbol"),
@@ -296,6 +295,23 @@ def test_bad_circuits_are_named(options, message):
 def test_gates_outside_the_set_are_named_with_their_qubits(operation, message):
     with pytest.raises(ValueError, match=message):
         program(cirq.Circuit(operation), observables=())
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        cirq.qft(*cirq.LineQubit.range(3)),
+        cirq.PauliStringPhasor(cirq.X(Q[0]) * cirq.Y(Q[1]), exponent_neg=W),
+        cirq.PhaseGradientGate(num_qubits=2, exponent=W).on(*Q).controlled_by(cirq.q(2)),
+    ],
+)
+def test_a_gate_of_others_runs_by_its_decomposition(operation):
+    qubits = cirq.LineQubit.range(3)
+    before = cirq.Circuit((cirq.ry(0.3 + i)(q), cirq.rz(1 + i)(q)) for i, q in enumerate(qubits))
+    circuit = before + cirq.Circuit(operation)
+    found = Program(circuit, ("w",), qubits=qubits).output_states([0.7])
+    expected = reference.output_states(circuit, ["w"], [[0.7]], qubits)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_too_many_qubits_say_how_much_memory_they_take():

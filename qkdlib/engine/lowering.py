@@ -134,7 +134,16 @@ class Lowering:
         elif not cirq.is_parameterized(gate) and cirq.has_unitary(gate) and len(qubits) <= 2:
             self._constant(cirq.unitary(gate), qubits, controls)
         else:
-            raise self._unsupported()
+            self._parts(gate, qubits, controls)
+
+    def _parts(self, gate, qubits, controls):
+        """A gate of others, by its `_decompose_`; which must be exact: under controls a phase counts."""
+        names = cirq.LineQubit.range(len(qubits))
+        place = dict(zip(names, qubits, strict=True))
+        for part in cirq.decompose_once(gate.on(*names), None) or [None]:
+            if getattr(part, "gate", None) in (None, gate) or not place.keys() >= set(part.qubits):
+                raise self._unsupported()
+            self._gate(part.gate, tuple(place[q] for q in part.qubits), controls)
 
     def _rotate(self, axis, angle, qubits, controls):
         self.primitives.append(Rotation(qubits, controls, axis, angle))
@@ -306,7 +315,8 @@ class Lowering:
         return ValueError(
             f"circuit: the gate {name} on qubits {where} is {why}. Supported are powers of X, Y, "
             "Z, H, CZ, CNOT, SWAP, ISWAP, XX, YY, ZZ, the rotations rx, ry, rz, FSim, PhasedX, "
-            "PhasedISwap, their controlled versions, and constant unitaries on one or two qubits"
+            "PhasedISwap, their controlled versions, constant unitaries on one or two qubits, and "
+            "gates that Cirq decomposes into these"
         )
 
 
