@@ -7,12 +7,12 @@
 import cirq
 import numpy as np
 
-from qkdlib._checks import check_count, check_number, check_seed, check_states
+from qkdlib._checks import check_count, check_function, check_number, check_seed
 from qkdlib._tensorflow import keras, tf
 from qkdlib.core import Model, bind_symbols, pauli_string
 from qkdlib.engine import default_engine
-from qkdlib.measures import code_fidelity, encoded_density
-from qkdlib.models.batches import fit_in_order
+from qkdlib.measures import check_density, code_fidelity, encoded_density
+from qkdlib.models.batches import checked_inputs, checked_options, fit_in_order
 from qkdlib.models.engines import create_engine
 
 
@@ -46,7 +46,8 @@ class QuantumAutoencoder(keras.Model):
         self.encoder = Model.of(None, ansatz, [])
         self.n_kept = check_count("n_kept", n_kept, 1, ansatz.n_qubits - 1)
         self.seed = check_seed("seed", seed)
-        observable = (trash_observable if score is None else score)(ansatz.n_qubits, n_kept)
+        score = trash_observable if score is None else check_function("score", score)
+        observable = score(ansatz.n_qubits, n_kept)
         self.model = Model.of(encoding, ansatz, [observable])
         self.engine_name = engine or default_engine()
         self._engine = create_engine(self.engine_name, self.model)
@@ -77,17 +78,24 @@ class QuantumAutoencoder(keras.Model):
         """As `keras.Model.fit`, without labels; arrays are checked, and shuffled by the seed."""
         if y is not None:
             raise ValueError("y must be None: an autoencoder's target is its input")
-        if isinstance(x, np.ndarray):
-            dtype = np.complex64 if self.model.takes_states else np.float32
-            x = self.model.check_inputs("x", x).astype(dtype)
+        x = checked_inputs(self.model, x)
+        kwargs = checked_options(kwargs, lambda x, y: (checked_inputs(self.model, x), y))
         data = x if isinstance(x, np.ndarray) and shuffle else None
         return fit_in_order(
             super().fit, data, x, batch_size=batch_size, seed=self.seed, shuffle=shuffle, **kwargs
         )
 
+    def evaluate(self, x=None, y=None, **kwargs):
+        """As `keras.Model.evaluate`, without labels; arrays are checked first."""
+        return super().evaluate(checked_inputs(self.model, x), y, **kwargs)
+
+    def predict(self, x, **kwargs):
+        """As `keras.Model.predict`: scores as a NumPy array; arrays are checked first."""
+        return super().predict(checked_inputs(self.model, x), **kwargs)
+
     def output_states(self, states):
         """U|psi> for states [batch, 2**n_qubits]: complex64, same shape."""
-        states = check_states("states", states, self.encoder.n_qubits)
+        states = self.encoder.check_inputs("states", states)
         return self.encoder.output_states(self.theta.numpy(), states)
 
     def encode(self, states):
@@ -96,8 +104,10 @@ class QuantumAutoencoder(keras.Model):
 
     def decode(self, density):
         """Decoded states (Eq. 9): U^dagger (rho_A (x) |0><0|) U, complex128 [batch, 2**n, 2**n]."""
-        density = np.asarray(density)
         size, rest = 2**self.n_kept, 2 ** (self.encoder.n_qubits - self.n_kept)
+        density = check_density("density", density)
+        if density.shape[1] != size:
+            raise ValueError(f"density must have shape [batch, {size}, {size}], got {density.shape}")
         full = np.zeros((len(density), size, rest, size, rest), complex)
         full[:, :, 0, :, 0] = density
         weights = self.theta.numpy().astype(float)

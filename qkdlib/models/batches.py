@@ -1,4 +1,5 @@
-"""Keras' `fit` in the library's order of batches. Keras and tf.data shuffle by a global generator."""
+"""What Keras is given: checked arrays, and for `fit` the library's order of batches, since Keras and
+tf.data shuffle by a global generator."""
 
 from itertools import islice
 
@@ -12,6 +13,32 @@ from qkdlib.core import batches
 _KERAS_OWN = {"sample_weight", "validation_split", "steps_per_epoch"}
 
 
+def checked_inputs(model, x):
+    """x as Keras wants it: arrays and lists are checked, tensors and data sets are left to Keras."""
+    if x is None or isinstance(x, str):
+        raise TypeError(f"x must be an array [n_samples, ...], got {x!r:.60}")
+    if not isinstance(x, (np.ndarray, list, tuple)):
+        return x
+    return model.check_inputs("x", x).astype(np.complex64 if model.takes_states else np.float32)
+
+
+def checked_options(options, check):
+    """The keyword arguments of `fit`, with numbers of epochs and validation data checked.
+
+    Args:
+        options: Keyword arguments as for `keras.Model.fit`.
+        check: Function (x, y) -> (x, y).
+    """
+    for name in {"epochs", "initial_epoch"} & options.keys():
+        check_count(name, options[name], minimum=0)
+    data = options.get("validation_data")
+    if isinstance(data, np.ndarray) or (isinstance(data, (tuple, list)) and len(data) not in (2, 3)):
+        raise ValueError(f"validation_data must be a pair (x, y), got {data!r:.60}")
+    if isinstance(data, (tuple, list)):
+        options = options | {"validation_data": (*check(*data[:2]), *data[2:])}
+    return options
+
+
 def fit_in_order(fit, data, x, y=None, *, batch_size, seed, shuffle, **kwargs):
     """Calls `fit`, with arrays in the order of `qkdlib.core.batches`.
 
@@ -23,7 +50,6 @@ def fit_in_order(fit, data, x, y=None, *, batch_size, seed, shuffle, **kwargs):
         seed: Seed of the order.
     """
     epochs, first = (kwargs.get(k, d) for k, d in (("epochs", 1), ("initial_epoch", 0)))
-    check_count("epochs", epochs, minimum=0)
     if batch_size is not None:
         check_count("batch_size", batch_size)
     if data is None or _KERAS_OWN & kwargs.keys() or epochs <= first:

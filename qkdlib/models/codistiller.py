@@ -4,10 +4,11 @@ from itertools import islice
 
 import numpy as np
 
-from qkdlib._checks import check_count, check_seed
+from qkdlib._checks import check_count, check_list, check_seed
 from qkdlib._tensorflow import keras, tf
 from qkdlib.core import Infidelity, Schedule, batches
 from qkdlib.core.codistill import check_school
+from qkdlib.models.batches import checked_options
 from qkdlib.models.losses import CrossEntropy
 from qkdlib.models.qnn import QNN
 
@@ -104,9 +105,13 @@ class Codistiller(keras.Model):
         refused = {"sample_weight", "class_weight", "validation_split", "steps_per_epoch", "shuffle"}
         if refused & kwargs.keys():
             raise ValueError(f"{min(refused & kwargs.keys())} is not an argument of a Codistiller's fit")
-        x, y = self._checked(x, y)
+        check_count("epochs", epochs, minimum=0)
+        check_count("initial_epoch", initial_epoch, minimum=0)
+        (x, y), kwargs = self.check_labelled(x, y), checked_options(kwargs, self.check_labelled)
         if shared is not None:
-            shared, _ = self._checked(shared)
+            for student in self.students:
+                shared = student.model.check_inputs("shared", shared)
+            shared = shared.astype(x.dtype)
         batch_size = 32 if batch_size is None else check_count("batch_size", batch_size)
         n_steps = -(-len(x) // batch_size)
         first, last = initial_epoch * n_steps, max(epochs, initial_epoch) * n_steps
@@ -117,15 +122,18 @@ class Codistiller(keras.Model):
 
     def evaluate(self, x=None, y=None, **kwargs):
         """As `keras.Model.evaluate`, of arrays [n_samples, ...] and [n_samples]."""
-        return super().evaluate(*self._checked(x, y), **kwargs)
+        return super().evaluate(*self.check_labelled(x, y), **kwargs)
 
     def predict(self, x, **kwargs):
         """As `keras.Model.predict`: the ensemble's logits, log of the students' mean probability."""
-        return super().predict(self._checked(x)[0], **kwargs)
-
-    def _checked(self, x, y=None):
         for student in self.students:
-            x, y = student.check(x, y)
+            x, _ = student.check(x)
+        return super().predict(x, **kwargs)
+
+    def check_labelled(self, x, y=None):
+        """Inputs and labels as Keras wants them, checked by every student."""
+        for student in self.students:
+            x, y = student.check_labelled(x, y)
         return x, y
 
     def _batches(self, x, y, shared, batch_size, first, last):
@@ -254,12 +262,10 @@ def _comparing_engine(student, regulariser):
 
 
 def _checked_students(students):
-    students = [students] if isinstance(students, QNN) else list(students)
+    students = check_list("students", students, QNN)
     if not students:
         raise ValueError("students must be one or more, got none")
     for k, student in enumerate(students):
-        if not isinstance(student, QNN):
-            raise TypeError(f"students[{k}] must be a QNN, got {type(student).__name__}")
         if any(student.theta is other.theta for other in students[:k]):
             raise ValueError(
                 f"students must not share weights, but students[{k}] is in the list before: build it "

@@ -4,11 +4,12 @@ import hashlib
 
 import numpy as np
 
-from qkdlib._checks import check_labels, check_matrix, check_seed
+from qkdlib._checks import check_count, check_labels, check_matrix, check_seed, check_type
 from qkdlib._tensorflow import keras, tf
 from qkdlib.core import Condition, cross_entropy
-from qkdlib.models.batches import fit_in_order
+from qkdlib.models.batches import checked_options, fit_in_order
 from qkdlib.models.losses import differentiable
+from qkdlib.models.qnn import QNN
 
 
 class Distiller(keras.Model):
@@ -40,9 +41,7 @@ class Distiller(keras.Model):
         super().__init__(name=name, **kwargs)
         if not isinstance(student, keras.Model):
             raise TypeError(f"student must be a Keras model, got {type(student).__name__}")
-        if not isinstance(condition, Condition):
-            raise TypeError(f"condition must be a Condition, got {condition!r}")
-        if teacher is None and condition.needs_teacher:
+        if teacher is None and check_type("condition", condition, Condition).needs_teacher:
             raise ValueError(f"teacher must be given with the condition {condition.name!r}")
         if isinstance(teacher, keras.Model):
             shared = {id(v) for v in student.variables} & {id(v) for v in teacher.variables}
@@ -53,7 +52,7 @@ class Distiller(keras.Model):
                 )
         elif teacher is not None:
             teacher = check_matrix("teacher", teacher, dtype=np.float32)
-        self.student, self.condition = student, condition
+        self.student, self.condition = student, check_type("condition", condition, Condition)
         self.seed = check_seed("seed", getattr(student, "seed", 0) if seed is None else seed)
         # In a tuple, Keras would still track the teacher; hidden in a function it is not part of us,
         # so that neither its weights are trained nor saved with the student's.
@@ -74,7 +73,7 @@ class Distiller(keras.Model):
         """The student's logits."""
         return self.student(inputs, training=training)
 
-    def fit(self, x, y, *, teacher_inputs=None, batch_size=None, shuffle=True, **kwargs):
+    def fit(self, x, y, *, teacher_inputs=None, batch_size=None, epochs=1, shuffle=True, **kwargs):
         """Trains the student.
 
         Args:
@@ -83,18 +82,17 @@ class Distiller(keras.Model):
             teacher_inputs: The teacher's inputs where they differ from the student's, e.g. the states
                 of which `x` is a compressed form; in the same order.
             batch_size: Samples a step; by default 32.
+            epochs: Passes through the samples, times the condition's `budget`.
             shuffle: Whether each epoch visits the samples in a new order.
             **kwargs: As for `keras.Model.fit`.
 
         Returns:
             Keras' `History`.
         """
-        x = np.asarray(x)
-        if not len(x):
-            raise ValueError("x must hold at least one sample, got none")
-        n_classes = int(self.student(tf.convert_to_tensor(x[:1])).shape[-1])
-        y = check_labels("y", y, n_classes, len(x))
-        logits = None
+        x, y = self.check_labelled(np.asarray(x), y)
+        kwargs["epochs"] = self.condition.budget * check_count("epochs", epochs, minimum=0)
+        kwargs, logits = checked_options(kwargs, self.check_labelled), None
+        n_classes = self._n_classes(x)
         if self.condition.needs_teacher:
             logits = self.teacher_logits(x if teacher_inputs is None else teacher_inputs)
             if logits.shape != (len(x), n_classes):
@@ -108,6 +106,29 @@ class Distiller(keras.Model):
             super().fit, (x, targets) if shuffle else None, x, targets, batch_size=batch_size,
             seed=self.seed, shuffle=shuffle, **kwargs,
         )
+
+    def evaluate(self, x=None, y=None, **kwargs):
+        """As `keras.Model.evaluate`: cross-entropy and accuracy; arrays are checked first."""
+        x, y = (x, y) if isinstance(y, dict) else self.check_labelled(x, y)  # a dict: a split of `fit`
+        return super().evaluate(x, y, **kwargs)
+
+    def predict(self, x, **kwargs):
+        """As `keras.Model.predict`: the student's logits."""
+        return self.student.predict(x, **kwargs)
+
+    def check_labelled(self, x, y=None):
+        """Inputs and labels as Keras wants them; arrays are checked, anything else is left."""
+        if isinstance(self.student, QNN):
+            return self.student.check_labelled(x, y)
+        if isinstance(x, (np.ndarray, list, tuple)):
+            x = np.asarray(x)
+            if x.ndim < 1 or not len(x):
+                raise ValueError(f"x must hold at least one sample [n_samples, ...], got {x!r:.60}")
+            y = check_labels("y", y, self._n_classes(x), len(x))
+        return x, y
+
+    def _n_classes(self, x):
+        return int(self.student(tf.convert_to_tensor(x[:1])).shape[-1])
 
     def teacher_logits(self, inputs):
         """The teacher's logits: float32 [n_samples, n_classes]; computed once for the same inputs."""
@@ -132,7 +153,8 @@ class Distiller(keras.Model):
         else:
             total = differentiable(cross_entropy, labels, y_pred)
         if sample_weight is not None:
-            total = total * tf.cast(sample_weight, tf.float32)
+            # Keras repeats the weights for each entry of y
+            total = total * tf.cast(tf.nest.flatten(sample_weight)[0], tf.float32)
         return tf.reduce_mean(total) + sum(self.student.losses)
 
     def _at(self, rows, logits):

@@ -4,7 +4,8 @@
     engine.expectation(weights, inputs)   # [n_weights], [batch, n_data] -> [batch, n_observables]
 """
 
-from qkdlib._checks import check_choice
+from qkdlib._checks import check_choice, check_type
+from qkdlib.core import Model
 from qkdlib.engine import ENGINES, default_engine
 
 
@@ -21,6 +22,7 @@ def create_engine(name, model, **options):
         ImportError: What the engine needs is not installed.
     """
     name = check_choice("engine", name or default_engine(), ENGINES)
+    check_type("model", model, Model)
     if name == "tfq":
         from qkdlib.models.tfq import TFQEngine as Engine
     else:

@@ -3,11 +3,11 @@
 import cirq
 import numpy as np
 
-from qkdlib._checks import check_labels, check_number, check_seed
+from qkdlib._checks import check_labels, check_number, check_seed, check_type
 from qkdlib._tensorflow import keras, tf
-from qkdlib.core import LEARNING_RATE, Model
+from qkdlib.core import LEARNING_RATE, Adam, Model, StepDecay
 from qkdlib.engine import default_engine
-from qkdlib.models.batches import fit_in_order
+from qkdlib.models.batches import checked_inputs, checked_options, fit_in_order
 from qkdlib.models.engines import create_engine
 from qkdlib.models.losses import CrossEntropy
 
@@ -38,9 +38,7 @@ class QNN(keras.Model):
         self, model, *, engine=None, l2=0.0, seed, engine_options=None, name="qnn", **kwargs
     ):
         super().__init__(name=name, **kwargs)
-        if not isinstance(model, Model):
-            raise TypeError(f"model must be a qkdlib.core.Model, got {type(model).__name__}")
-        if not model.n_classes:
+        if not check_type("model", model, Model).n_classes:
             raise ValueError("model must have an observable for each class, got none")
         self.model = model
         self.l2 = check_number("l2", l2, 0)
@@ -73,11 +71,7 @@ class QNN(keras.Model):
 
     def fit(self, x=None, y=None, *, batch_size=None, shuffle=True, **kwargs):
         """As `keras.Model.fit`; arrays are checked first, and shuffled by the model's seed."""
-        x, y = self.check(x, y)
-        if isinstance(x, np.ndarray) and y is None:
-            raise ValueError("y must be labels [n_samples], got None")
-        if kwargs.get("validation_data") is not None:
-            kwargs["validation_data"] = self.check(*kwargs["validation_data"])
+        (x, y), kwargs = self.check_labelled(x, y), checked_options(kwargs, self.check_labelled)
         data = (x, y) if isinstance(x, np.ndarray) and shuffle else None
         return fit_in_order(
             super().fit, data, x, y, batch_size=batch_size, seed=self.seed, shuffle=shuffle, **kwargs
@@ -85,7 +79,7 @@ class QNN(keras.Model):
 
     def evaluate(self, x=None, y=None, **kwargs):
         """As `keras.Model.evaluate`; arrays are checked first."""
-        return super().evaluate(*self.check(x, y), **kwargs)
+        return super().evaluate(*self.check_labelled(x, y), **kwargs)
 
     def predict(self, x, **kwargs):
         """As `keras.Model.predict`: logits as a NumPy array; arrays are checked first."""
@@ -93,11 +87,16 @@ class QNN(keras.Model):
 
     def check(self, x, y=None):
         """Inputs and labels as Keras wants them; arrays and lists are checked, anything else is left."""
-        if isinstance(x, (np.ndarray, list, tuple)):
-            dtype = np.complex64 if self.model.takes_states else np.float32
-            x = self.model.check_inputs("x", x).astype(dtype)
-        if isinstance(y, (np.ndarray, list, tuple)):
+        x = checked_inputs(self.model, x)
+        if isinstance(y, (np.ndarray, list, tuple)) or (isinstance(x, np.ndarray) and y is not None):
             y = check_labels("y", y, self.model.n_classes, len(x) if hasattr(x, "__len__") else None)
+        return x, y
+
+    def check_labelled(self, x, y=None):
+        """As `check`, of arrays that must have labels."""
+        x, y = self.check(x, y)
+        if isinstance(x, np.ndarray) and y is None:
+            raise ValueError("y must be labels [n_samples], got None")
         return x, y
 
     def get_config(self):
@@ -150,16 +149,14 @@ def recipe(learning_rate=LEARNING_RATE, *, beta_1=0.9, beta_2=0.999):
 
 def adam(learning_rate=LEARNING_RATE, *, beta_1=0.9, beta_2=0.999):
     """Keras' Adam with the learning rate of `qkdlib.core.train`; arguments as in `recipe`."""
-    for name, beta in (("beta_1", beta_1), ("beta_2", beta_2)):
-        if check_number(name, beta, 0, 1) == 1:
-            raise ValueError(f"{name} must be below 1, got {beta}")
-    if hasattr(learning_rate, "every"):
+    Adam(learning_rate, beta_1, beta_2)  # checks them
+    if isinstance(learning_rate, StepDecay):
         learning_rate = keras.optimizers.schedules.ExponentialDecay(
             check_number("learning_rate", learning_rate.rate, 0, open_minimum=True),
             learning_rate.every,
             learning_rate.factor,
             staircase=True,
         )
-    else:
-        check_number("learning_rate", learning_rate, 0, open_minimum=True)
+    elif callable(learning_rate):
+        raise TypeError(f"learning_rate must be a number or a StepDecay, got {learning_rate!r:.60}")
     return keras.optimizers.Adam(learning_rate, beta_1=beta_1, beta_2=beta_2)
