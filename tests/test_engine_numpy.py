@@ -290,6 +290,7 @@ def test_bad_circuits_are_named(options, message):
         (cirq.rx(sympy.I * W + 1)(Q[0]), "factors of w that are not real and finite"),
         (STRETCH(Q[1]), r"the gate MatrixGate on qubits q\(1\) is not unitary"),
         (STRETCH(Q[1]).controlled_by(Q[0]), r"on qubits q\(0\), q\(1\) is not unitary"),
+        (cirq.MatrixGate(np.eye(8)).on(*cirq.LineQubit.range(3)), "the gate MatrixGate .* is outside"),
     ],
 )
 def test_gates_outside_the_set_are_named_with_their_qubits(operation, message):

@@ -138,6 +138,8 @@ class Lowering:
 
     def _parts(self, gate, qubits, controls):
         """A gate of others, by its `_decompose_`; which must be exact: under controls a phase counts."""
+        if isinstance(gate, cirq.MatrixGate):  # by dozens of gates, and not where it is not unitary
+            raise self._unsupported()
         names = cirq.LineQubit.range(len(qubits))
         place = dict(zip(names, qubits, strict=True))
         for part in cirq.decompose_once(gate.on(*names), None) or [None]:
