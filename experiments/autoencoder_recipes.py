@@ -2,27 +2,35 @@
 
 Every recipe trains encoders from the same seeds on the same states. What a recipe is worth is read off
 the validation states; the test states are scored once, for the restart that validation chose. Run from
-the repository's root (some minutes on two cores)::
+the repository's root (twenty minutes on two cores; JOBS processes share the runs, two by default)::
 
-    python experiments/autoencoder_recipes.py
+    python experiments/autoencoder_recipes.py [JOBS]
 """
 
 import json
+import sys
 import time
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
-from qkdlib.circuits import hardware_efficient_ansatz
+from qkdlib.core import Model, hardware_efficient_ansatz
 from qkdlib.data import load_zxz
-from qkdlib.simulation import Program
-from qkdlib.simulation.compression import code_scores, train_encoder
-from qkdlib.simulation.density import best_subspace
+from qkdlib.measures import (
+    CosineDecay,
+    best_subspace,
+    code_fidelity,
+    local_trash,
+    train_encoder,
+    trash,
+)
+from qkdlib.parallel import run_jobs
+from qkdlib.progress import Bar
 
 RESULT = Path(__file__).parent / "results" / "autoencoder-recipes.json"
 N_QUBITS = 7
+COSTS = {"fidelity": code_fidelity, "trash": trash, "local_trash": local_trash}
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,7 @@ class Recipe:
     topology: str = "chain"
     kept: tuple[int, ...] | None = None  # which sites form the code; by default the first
     initial_scale: float | None = None  # standard deviation of the weights; None: U[0, 2 pi)
-    cost: str = "fidelity"
+    cost: str = "fidelity"  # one of `COSTS`
     first_cost: str | None = None  # cost of the first half of the steps
     growth: tuple[int, ...] = ()  # depths that are trained one after the other, in equal shares
     n_steps: int = 2000
@@ -99,41 +107,38 @@ def train(recipe, data, seed):
             entangler=recipe.entangler,
             topology=recipe.topology,
         )
-        program = Program(
-            ansatz.circuit, ansatz.symbols, qubits=[ansatz.qubits[i] for i in sites], threads=1
-        )
+        model = Model.of(None, ansatz, (), qubits=[ansatz.qubits[i] for i in sites])
         if len(weights):  # new layers start at zero
             weights = np.pad(weights, (0, ansatz.n_weights - len(weights)))
         elif recipe.initial_scale is None:
             weights = ansatz.initial_weights(seed=seed)
         else:
             weights = rng.normal(0, recipe.initial_scale, ansatz.n_weights)
+        n_steps = recipe.n_steps // len(stages)
         weights = train_encoder(
-            program,
-            weights,
+            model,
             parts["train"],
             recipe.n_kept,
-            cost=cost,
-            n_steps=recipe.n_steps // len(stages),
+            cost=COSTS[cost],
+            weights=weights,
+            n_steps=n_steps,
             batch_size=recipe.batch_size,
-            learning_rate=recipe.learning_rate,
+            learning_rate=CosineDecay(recipe.learning_rate, n_steps),
             seed=seed,
-        )
-    return [
-        float(code_scores(program.output_states(weights, states=parts[name]), recipe.n_kept)[0].mean())
-        for name in ("validation", "test")
-    ]
+        ).weights
+    outputs = [model.output_states(weights, parts[name]) for name in ("validation", "test")]
+    return [float(code_fidelity(states, recipe.n_kept)[0].mean()) for states in outputs]
 
 
-def _task(arguments):
-    group, recipe, seed = arguments
+def timed(recipe, data, seed):
+    """`train`, and the seconds that it took."""
     started = time.perf_counter()
-    return group, recipe, train(recipe, load_zxz(N_QUBITS, seed=0), seed), time.perf_counter() - started
+    return *train(recipe, data, seed), time.perf_counter() - started
 
 
-def summary(group, recipe, found, seconds):
+def summary(group, recipe, found):
     """What JSON keeps of a recipe: its settings, every run, and the mean over restarts."""
-    validation, test = np.array(found).T
+    validation, test, seconds = np.array(found).T
     starts = range(0, len(found) - N_RESTARTS + 1, N_RESTARTS)
     best = [i + int(validation[i : i + N_RESTARTS].argmax()) for i in starts]
     default = asdict(Recipe())
@@ -143,19 +148,19 @@ def summary(group, recipe, found, seconds):
         "validation": [round(v, 5) for v in validation.tolist()],
         "test": [round(v, 5) for v in test.tolist()],
         "best_of_restarts_test": [round(float(test[i]), 5) for i in best],
-        "seconds_per_run": round(seconds / len(found), 2),
+        "seconds_per_run": round(float(seconds.mean()), 2),
     }
 
 
-def run(groups=GROUPS, seeds=SEEDS, processes=2):
+def run(groups=GROUPS, seeds=SEEDS, n_jobs=2):
     """Trains all recipes from all seeds; returns a dict that JSON can hold."""
     data = load_zxz(N_QUBITS, seed=0)
-    tasks = [(g, r, s) for g, recipes in groups.items() for r in recipes for s in seeds]
-    found, seconds = {}, {}
-    with get_context("fork").Pool(processes) as pool:
-        for group, recipe, scores, elapsed in pool.imap(_task, tasks):
-            found.setdefault((group, recipe), []).append(scores)
-            seconds[group, recipe] = seconds.get((group, recipe), 0.0) + elapsed
+    recipes = [(group, recipe) for group, of_group in groups.items() for recipe in of_group]
+    jobs = [(recipe, data, seed) for _, recipe in recipes for seed in seeds]
+    names = [f"{recipe}, seed {seed}" for recipe, _, seed in jobs]
+    bar = Bar("autoencoders", len(jobs), "runs")
+    found = run_jobs(timed, jobs, names=names, n_jobs=n_jobs, bar=bar)
+    found = [found[i : i + len(seeds)] for i in range(0, len(found), len(seeds))]
     train_states = data.train.states
     return {
         "data": {"n_qubits": N_QUBITS, "seed": 0, "n_train": len(train_states)},
@@ -166,14 +171,16 @@ def run(groups=GROUPS, seeds=SEEDS, processes=2):
             part: [round(best_subspace(getattr(data, part).states, k)[0], 7) for k in range(1, 6)]
             for part in ("train", "validation", "test")
         },
-        "recipes": [summary(*key, found[key], seconds[key]) for key in found],
+        "recipes": [summary(*key, runs) for key, runs in zip(recipes, found, strict=True)],
     }
 
 
 if __name__ == "__main__":
-    record = run()
+    record = run(n_jobs=int(sys.argv[1]) if len(sys.argv) > 1 else 2)
     RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(record, indent=1) + "\n")
+    unfinished = RESULT.with_suffix(".new")
+    unfinished.write_text(json.dumps(record, indent=1) + "\n")
+    unfinished.replace(RESULT)
     for entry in record["recipes"]:
         mean = np.mean(entry["validation"])
         print(

@@ -75,5 +75,7 @@ if __name__ == "__main__":
     task = Task()
     record = run(task, load_images("mnist", classes=task.classes, seed=0))
     RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(record, indent=1) + "\n")
+    unfinished = RESULT.with_suffix(".new")
+    unfinished.write_text(json.dumps(record, indent=1) + "\n")
+    unfinished.replace(RESULT)
     print(RESULT.read_text())
