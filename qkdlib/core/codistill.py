@@ -10,17 +10,17 @@ import numpy as np
 
 from qkdlib._checks import (
     check_count,
-    check_labels,
     check_list,
     check_number,
     check_seed,
     check_type,
     check_vector,
 )
-from qkdlib.core.losses import cross_entropy, softened, with_targets
+from qkdlib.core.losses import cross_entropy, with_targets
 from qkdlib.core.model import Model
 from qkdlib.core.regularisers import Regulariser
 from qkdlib.core.train import LEARNING_RATE, Supervised, batches, minimise
+from qkdlib.results import Codistillation
 
 
 @dataclass(frozen=True)
@@ -166,42 +166,6 @@ class School:
                 runs[k].release()
         self._step += 1
         return losses, np.concatenate(gradients)
-
-
-@dataclass(frozen=True)
-class Codistillation:
-    """Students that were trained together.
-
-    Attributes:
-        models: The students' models.
-        weights: A list of float32 [n_weights], one per student.
-        task_losses: Cross-entropy of each step's batch, [n_students, n_steps].
-        distances: Distance to the peers, the same shape; 0 where nothing was compared.
-    """
-
-    models: list
-    weights: list
-    task_losses: np.ndarray
-    distances: np.ndarray
-
-    def logits(self, inputs):
-        """Every student's logits: float64 [n_students, n_samples, n_classes]."""
-        pairs = zip(self.models, self.weights, strict=True)
-        return np.stack([model.logits(weights, inputs) for model, weights in pairs]).astype(float)
-
-    def ensemble(self, inputs):
-        """Mean of the students' probabilities: float64 [n_samples, n_classes]."""
-        return softened(self.logits(inputs)).mean(axis=0)
-
-    def accuracy(self, inputs, labels):
-        """Accuracy of each student, float64 [n_students]."""
-        labels = check_labels("labels", labels, self.models[0].n_classes, len(inputs))
-        return (self.logits(inputs).argmax(axis=2) == labels).mean(axis=1)
-
-    def ensemble_accuracy(self, inputs, labels):
-        """Accuracy of the ensemble's prediction."""
-        labels = check_labels("labels", labels, self.models[0].n_classes, len(inputs))
-        return float((self.ensemble(inputs).argmax(axis=1) == labels).mean())
 
 
 def codistill(

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from qkdlib._checks import check_choice, check_count, check_list, check_matrix, check_seed, check_type
-from qkdlib.comparison import Comparison
 from qkdlib.core.conditions import Condition
 from qkdlib.core.model import Model
 from qkdlib.core.train import LEARNING_RATE, Adam, train
 from qkdlib.parallel import run_jobs
 from qkdlib.progress import Bar
+from qkdlib.results import Comparison
 
 
 def compare(

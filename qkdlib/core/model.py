@@ -28,6 +28,8 @@ class Model:
         observables: A `cirq.PauliString` or `cirq.PauliSum` for each class; none for an encoder.
         qubits: The register in order; by default the qubits of circuit and observables, sorted.
         logit_scale: Factor of the logits, positive. Expectation values of Pauli strings lie in [-1, 1].
+        n_qubits, n_weights, n_data, n_classes: Lengths of `qubits`, of the symbols and of `observables`.
+        takes_states: Whether the inputs are states.
 
     Raises:
         TypeError, ValueError: A circuit, symbols or observables that cannot be run; see `Program`.
@@ -42,10 +44,12 @@ class Model:
 
     def __post_init__(self):
         check_number("logit_scale", self.logit_scale, 0, open_minimum=True)
-        found = {"qubits": self.program().qubits}
-        for name in ("weight_symbols", "data_symbols", "observables"):
-            found[name] = tuple(getattr(self, name))
-        self.__dict__.update(found)
+        found, lengths = {"qubits": self.program().qubits}, {"qubits": "n_qubits"}
+        lengths |= {"weight_symbols": "n_weights", "data_symbols": "n_data", "observables": "n_classes"}
+        for name, length in lengths.items():
+            found[name] = found.get(name) or tuple(getattr(self, name))
+            found[length] = len(found[name])
+        self.__dict__.update(found, takes_states=not found["n_data"])
 
     @classmethod
     def of(cls, encoding, ansatz, observables, *, qubits=None, logit_scale=1.0):
@@ -75,31 +79,6 @@ class Model:
 
     def __getstate__(self):  # a program is built where it is needed, not sent
         return {name: value for name, value in self.__dict__.items() if name != "_program"}
-
-    @property
-    def n_qubits(self):
-        """Number of qubits of the register."""
-        return len(self.qubits)
-
-    @property
-    def n_weights(self):
-        """Number of weights."""
-        return len(self.weight_symbols)
-
-    @property
-    def n_data(self):
-        """Number of data symbols; 0 where the inputs are states."""
-        return len(self.data_symbols)
-
-    @property
-    def n_classes(self):
-        """Number of observables."""
-        return len(self.observables)
-
-    @property
-    def takes_states(self):
-        """Whether the inputs are states."""
-        return not self.data_symbols
 
     def program(self, **options):
         """The `Program` that computes it: built once; anew with `light_cone` or `threads`."""

@@ -1,10 +1,11 @@
-"""Runs of several conditions from the same seeds: means, intervals and paired differences."""
+"""What training many students leads to: their table, or the students that were trained together."""
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import softmax
 
-from qkdlib._checks import check_choice
+from qkdlib._checks import check_choice, check_labels
 from qkdlib.statistics import bootstrap
 
 
@@ -62,3 +63,39 @@ class Comparison:
         if twice:
             raise ValueError(f"other must have other names of conditions, got {sorted(twice)} again")
         return Comparison(pd.concat([self.table, new], ignore_index=True), self.baseline)
+
+
+@dataclass(frozen=True)
+class Codistillation:
+    """Results of `qkdlib.core.codistill`: students that were trained together.
+
+    Attributes:
+        models: The students' models.
+        weights: A list of float32 [n_weights], one per student.
+        task_losses: Cross-entropy of each step's batch, [n_students, n_steps].
+        distances: Distance to the peers, the same shape; 0 where nothing was compared.
+    """
+
+    models: list
+    weights: list
+    task_losses: np.ndarray
+    distances: np.ndarray
+
+    def logits(self, inputs):
+        """Every student's logits: float64 [n_students, n_samples, n_classes]."""
+        pairs = zip(self.models, self.weights, strict=True)
+        return np.stack([model.logits(weights, inputs) for model, weights in pairs]).astype(float)
+
+    def ensemble(self, inputs):
+        """Mean of the students' probabilities: float64 [n_samples, n_classes]."""
+        return softmax(self.logits(inputs), axis=-1).mean(axis=0)
+
+    def accuracy(self, inputs, labels):
+        """Accuracy of each student, float64 [n_students]."""
+        labels = check_labels("labels", labels, self.models[0].n_classes, len(inputs))
+        return (self.logits(inputs).argmax(axis=2) == labels).mean(axis=1)
+
+    def ensemble_accuracy(self, inputs, labels):
+        """Accuracy of the ensemble's prediction."""
+        labels = check_labels("labels", labels, self.models[0].n_classes, len(inputs))
+        return float((self.ensemble(inputs).argmax(axis=1) == labels).mean())
