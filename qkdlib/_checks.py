@@ -37,7 +37,7 @@ def check_number(name, value, minimum=-np.inf, maximum=np.inf, open_minimum=Fals
 
 def check_choice(name, value, choices):
     """Returns `value`; ValueError unless it is one of `choices`."""
-    if value not in choices:
+    if isinstance(value, np.ndarray) or value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
     return value
 
@@ -138,7 +138,10 @@ def check_states(name, states, n_qubits=None):
 
 def check_labels(name, labels, n_classes, n_samples=None):
     """Returns `labels` as int64 [n]; each must be an integer in [0, n_classes)."""
-    array = np.asarray(labels)
+    try:
+        array = np.asarray(labels)
+    except ValueError as error:  # rows of different lengths
+        raise TypeError(f"{name} must be integer class labels: {error}") from None
     if array.ndim != 1 or (n_samples is not None and len(array) != n_samples):
         rows = "n" if n_samples is None else n_samples
         raise ValueError(f"{name} must have shape [{rows}], got {array.shape}")

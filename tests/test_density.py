@@ -39,6 +39,7 @@ def test_purity_of_known_states():
     density = random_density(4, 2, 0)
     eigenvalues = np.linalg.eigvalsh(density)
     np.testing.assert_allclose(purity(density), (eigenvalues**2).sum(axis=1))
+    assert encoded_density(np.zeros((0, 8)), 2).shape == (0, 4, 4)
 
 
 @pytest.mark.parametrize("n_states", [1, 3, 40])

@@ -353,8 +353,11 @@ def test_fewer_gradients_are_the_same_gradients():
             np.testing.assert_array_equal(some.data, all_of_them.data)
         if "states" in wrt:
             np.testing.assert_array_equal(some.states, all_of_them.states)
-    with pytest.raises(ValueError, match=r"wrt must name weights, data or states, got \['angles'\]"):
-        program.value_and_grad(w, x, wrt=("angles",))
+    _, one = program.value_and_grad(w, x, states, wrt="data")
+    np.testing.assert_array_equal(one.data, all_of_them.data)
+    for wrt in (("angles",), "angles", 5):
+        with pytest.raises(ValueError, match=r"wrt must name weights, data or states, got \["):
+            program.value_and_grad(w, x, wrt=wrt)
 
 
 @settings(max_examples=15)

@@ -243,3 +243,9 @@ def test_objects_of_the_wrong_type_are_named():
         random_states(rotations_only(1).circuit, 1, seed=0)
     with pytest.raises(TypeError, match="seed must be an integer, got None"):
         haar_states(1, 1, seed=None)
+
+
+def test_no_states_have_no_measures():
+    nothing = np.zeros((0, 8))
+    assert meyer_wallach(nothing).shape == (0,)
+    assert fidelities(nothing, nothing).shape == (0,)

@@ -310,3 +310,18 @@ def test_rule_refuses_what_is_no_list_of_numbers(frequencies):
 def test_rule_refuses_frequencies_it_cannot_tell_apart():
     with pytest.raises(ValueError, match="too close"):
         shift_rule([1.0, 1.0 + 1e-12])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"symbols": "t"}, "symbols must be a list of names, got 't'"),
+        ({"symbols": None}, "symbols must be a list of names, got None"),
+        ({"values": [0.2]}, r"values must be of class Mapping, got \[0.2\]"),
+        ({"expectation": None}, "expectation must be a function, got None"),
+    ],
+)
+def test_arguments_of_the_wrong_type_are_named(change, message):
+    arguments = {"symbols": ["t"], "values": {"t": 0.2}, "expectation": evaluate} | change
+    with pytest.raises(TypeError, match=message):
+        parameter_shift_gradient(cirq.Circuit(cirq.rx(T)(A)), **arguments)

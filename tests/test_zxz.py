@@ -225,6 +225,8 @@ def test_bad_arguments_are_named(call, message):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: pauli_expectation(np.eye(8), z_sites=1), "z_sites must be a list of sites, got 1"),
+        (lambda: pauli_expectation(np.eye(8), x_sites=["a"]), "an entry of x_sites must be an integer"),
         (lambda: load_zxz(5, h1_interval=None, seed=0), "h1_interval must be a pair .* got None"),
         (lambda: load_zxz(5, h1_interval=("a", 1), seed=0), "an end of h1_interval must be a real"),
         (lambda: load_zxz(5, seed=None), "seed must be an integer, got None"),

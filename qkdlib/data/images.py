@@ -130,16 +130,16 @@ def load_mnist(path=None, *, url=None, sha256=None, cache=None, timeout=60.0):
     """
     local = os.environ.get("QKDLIB_MNIST") if path is None else path
     timeout = check_number("timeout", timeout, 0, open_minimum=True)
+    if not isinstance(local, (str, os.PathLike, type(None))):
+        raise TypeError(f"path must name a file, got {local!r:.60}")
     if local:
-        if not isinstance(local, (str, os.PathLike)):
-            raise TypeError(f"path must name a file, got {local!r}")
         local = Path(local).expanduser()
         if not local.is_file():
             raise FileNotFoundError(f"path (or the variable QKDLIB_MNIST) names no file: {local}")
         return _read_mnist(local)
     stored = cache_folder(cache) / "mnist.npz"
     if not stored.is_file():
-        url = url or os.environ.get("QKDLIB_MNIST_URL") or MNIST_URL
+        url = (os.environ.get("QKDLIB_MNIST_URL") or MNIST_URL) if url is None else url
         sha256 = MNIST_SHA256 if sha256 is None else sha256
         if not re.match(r"(https?|file)://", str(url)):
             raise ValueError(

@@ -155,7 +155,7 @@ def pauli_expectation(states, *, z_sites=(), x_sites=()):
         z_sites, x_sites: Sites that carry a Z or an X; none may carry both.
     """
     states, n_qubits = _register(states)
-    z_sites, x_sites = set(z_sites), set(x_sites)
+    z_sites, x_sites = _sites("z_sites", z_sites), _sites("x_sites", x_sites)
     if z_sites & x_sites or not (z_sites | x_sites) <= set(range(n_qubits)):
         raise ValueError(
             f"z_sites and x_sites must be disjoint and lie in 0..{n_qubits - 1}, "
@@ -181,6 +181,12 @@ def _register(states):
     if n_qubits < 3:
         raise ValueError(f"states must have 3 qubits or more, got {n_qubits}")
     return states, n_qubits
+
+
+def _sites(name, sites):
+    if not np.iterable(sites):
+        raise TypeError(f"{name} must be a list of sites, got {sites!r}")
+    return {check_count(f"an entry of {name}", site, minimum=0) for site in sites}
 
 
 def _terms(n_qubits, length, ring):

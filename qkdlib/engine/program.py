@@ -6,7 +6,7 @@ import cirq
 import numpy as np
 import sympy
 
-from qkdlib._checks import check_count, check_states
+from qkdlib._checks import check_count, check_finite, check_states, check_vector
 from qkdlib.engine.light_cone import light_cone
 from qkdlib.engine.lowering import Lowering, Phase
 from qkdlib.engine.run import Gradients, Plan, Run, check_memory
@@ -212,14 +212,10 @@ class Program:
     # -- Arguments --------------------------------------------------------------------------------
 
     def _check(self, weights, data, states):
-        weights = _real("weights", weights)
-        if weights.shape != (self.n_weights,):
-            raise ValueError(f"weights must have shape [{self.n_weights}], got {weights.shape}")
+        weights = _plain(check_vector("weights", weights, self.n_weights))
         n_rows = 1
         if states is not None:
-            # The kernels are compiled for writable, aligned arrays: another kind would compile again.
-            states = check_states("states", states, self.n_qubits)
-            states = np.require(states, np.complex64, ["C", "A", "W"])
+            states = _plain(check_states("states", states, self.n_qubits))
             n_rows = len(states)
         if self.n_data == 0 and (data is None or np.size(data) == 0):
             # [batch, 0] says how many samples there are
@@ -228,7 +224,7 @@ class Program:
             return weights, np.zeros((n_rows, 0)), states, n_rows
         if data is None:
             raise ValueError(f"data must have shape [batch, {self.n_data}], got None")
-        data = np.atleast_2d(_real("data", data))
+        data = _plain(np.atleast_2d(check_finite("data", data)))
         if data.ndim != 2 or data.shape[1] != self.n_data:
             raise ValueError(f"data must have shape [batch, {self.n_data}], got {data.shape}")
         if states is None:
@@ -241,6 +237,11 @@ class Program:
 
 
 # --- Helpers -----------------------------------------------------------------------------------
+
+
+def _plain(array):
+    """The array as the kernels are compiled for; for one of another kind they would compile again."""
+    return np.require(array, requirements=["C", "A", "W"])
 
 
 def _list(name, values, of):
@@ -262,13 +263,12 @@ def _names(name, symbols):
 
 
 def _pauli_sum(position, observable):
-    try:
-        pauli_sum = cirq.PauliSum.wrap(observable)
-    except (TypeError, ValueError):
+    if not isinstance(observable, (cirq.PauliString, cirq.PauliSum)):
         raise TypeError(
             f"observables[{position}] must be a cirq.PauliString or cirq.PauliSum, "
             f"got {type(observable).__name__}"
-        ) from None
+        )
+    pauli_sum = cirq.PauliSum.wrap(observable)
     coefficients = [complex(term.coefficient) for term in pauli_sum]
     if not np.isfinite(coefficients).all():
         raise ValueError(f"observables[{position}] must have finite coefficients, got {pauli_sum}")
@@ -323,16 +323,3 @@ def _terms(pauli_sums, bits):
     for row, (column, coefficient) in enumerate(coefficients):
         matrix[row, column] = coefficient
     return np.array(terms, np.int64).reshape(-1, 3), matrix
-
-
-def _real(name, values):
-    try:
-        array = np.asarray(values)
-    except ValueError as error:  # rows of different lengths
-        raise TypeError(f"{name} must be an array of real numbers: {error}") from None
-    if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
-        raise TypeError(f"{name} must be real numbers, got dtype {array.dtype}")
-    array = np.ascontiguousarray(array, np.float64)
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite, but holds NaN or infinity")
-    return array

@@ -221,10 +221,10 @@ class Run:
         have_data, have_states = self.data.shape[1] > 0, self.states is not None
         if wrt is None:
             return have_data, have_states
-        wrt = (wrt,) if isinstance(wrt, str) else wrt
-        unknown = set(wrt) - {"weights", "data", "states"}
+        wrt = [wrt] if isinstance(wrt, str) or not np.iterable(wrt) else list(wrt)
+        unknown = [name for name in wrt if name not in ("weights", "data", "states")]
         if unknown:
-            raise ValueError(f"wrt must name weights, data or states, got {sorted(unknown)}")
+            raise ValueError(f"wrt must name weights, data or states, got {unknown}")
         return have_data and "data" in wrt, have_states and "states" in wrt
 
     def _global_phase(self):

@@ -39,7 +39,7 @@ def encoded_density(states, n_kept):
     states = check_states("states", states).astype(complex)
     n_qubits = states.shape[1].bit_length() - 1
     size = 2 ** check_count("n_kept", n_kept, 1, n_qubits)
-    phi = states.reshape(len(states), size, -1)
+    phi = states.reshape(len(states), size, 2**n_qubits // size)
     return np.einsum("xab,xcb->xac", phi, phi.conj())
 
 

@@ -22,7 +22,7 @@ def meyer_wallach(states):
     n_qubits = states.shape[1].bit_length() - 1
     purity = np.zeros(len(states))
     for k in range(n_qubits):
-        halves = states.reshape(len(states), 2**k, 2, -1)
+        halves = states.reshape(len(states), 2**k, 2, 2 ** (n_qubits - 1 - k))
         rho = np.einsum("biaj,bicj->bac", halves, halves.conj())
         purity += np.sum(np.abs(rho) ** 2, axis=(1, 2))
     return np.clip(2 * (1 - purity / n_qubits), 0, 1)

@@ -11,11 +11,14 @@ With R different differences, 2R circuits give the derivative (Wierichs et al. 2
 drives several gates contributes one such sum per gate, by the product rule.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cirq
 import numpy as np
 import sympy
+
+from qkdlib._checks import check_function, check_type
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,10 @@ def parameter_shift_gradient(circuit, symbols, values, expectation):
     Returns:
         float64 array [n_symbols, n_observables].
     """
+    check_function("expectation", expectation)
+    if isinstance(symbols, str) or not np.iterable(symbols):
+        raise TypeError(f"symbols must be a list of names, got {symbols!r:.60}")
+    check_type("values", values, Mapping)
     rows = []
     for symbol in symbols:
         row = 0.0
