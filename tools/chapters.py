@@ -253,7 +253,7 @@ def write_atomically(path: Path, text: str) -> None:
         half.unlink(missing_ok=True)
 
 
-def lay_out(work: Path, root: Path) -> None:
+def lay_out(work: Path, root: Path = ROOT) -> None:
     """Makes the empty folder `work` look to a chapter as the repository does."""
     (work / "book").mkdir(parents=True)
     for path in (root / "book").iterdir():

@@ -15,6 +15,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 # The whole notebook is in the page, also what is out of sight; and no question about news.
 SETTINGS = {
@@ -110,3 +112,62 @@ def wait_for_status(explorer, text, seconds=20):
     status = explorer.locator(".qkd-status", has_text=text)
     status.wait_for(timeout=1000 * seconds)
     return status.inner_text()
+
+
+# ---- what is tried in a chapter ----
+
+# "[*]:" is queued or at work, "[7]:" done; after an error the cells behind it lose their star.
+PROMPTS = """() =>
+    [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")].map(n => n.textContent)"""
+DONE = f"() => {{ const all = ({PROMPTS})(); return all.length && !all.some(t => t.includes('*')); }}"
+ERRORS = """() => [...document.querySelectorAll('.jp-OutputArea-output[data-mime-type*="stderr"]')]
+    .map(n => n.textContent.slice(-600))"""
+
+
+def run_all(page, patience_s: float) -> None:
+    """Runs all cells and waits for the last of them."""
+    menu(page, "Run", "Run All Cells")
+    page.wait_for_function(f"() => ({PROMPTS})().some(t => /[*\\d]/.test(t))", timeout=60_000)
+    page.wait_for_function(DONE, timeout=1000 * patience_s, polling=500)
+    prompts = page.evaluate(PROMPTS)
+    not_run = [i for i, text in enumerate(prompts) if not any(c.isdigit() for c in text)]
+    assert not_run == [], f"code cells {not_run} of {len(prompts)} did not run: {page.evaluate(ERRORS)}"
+
+
+def retrain(section) -> bool:
+    """Moves an explorer's first control, retrains; returns whether it can."""
+    title = section.locator(".qkd-title").inner_text()
+    section.scroll_into_view_if_needed()
+    try:
+        section.locator(".qkd-live").wait_for(timeout=20_000)  # the answer to its ping
+    except PlaywrightTimeout:
+        return False
+    before = section.get_attribute("data-cell")
+    move(section)
+    assert section.get_attribute("data-cell") != before, f"{title}: the control did not move"
+    stored = drawn(section)
+    section.locator(".qkd-train").click()
+    status = section.locator(".qkd-status")
+    section.page.wait_for_function(
+        "n => /^Trained with|^Stopped/.test(n.textContent) || n.classList.contains('qkd-bad')",
+        arg=status.element_handle(), timeout=300_000,
+    )  # fmt: skip
+    said = status.inner_text()
+    assert said.startswith("Trained with"), f"{title}: {said}"
+    assert drawn(section) != stored, f"{title}: it trained, and nothing that is drawn changed"
+    return True
+
+
+def move(section) -> None:
+    """Moves the first control that can move, as a reader would."""
+    slider = section.locator("input[type=range]:enabled")
+    if slider.count():
+        at_end = "n => +n.value === +n.max"
+        slider.first.press("ArrowLeft" if slider.first.evaluate(at_end) else "ArrowRight")
+    else:
+        section.locator("input:not(:checked)").first.locator("xpath=..").click()
+
+
+def drawn(section) -> str:
+    """Everything that the panels draw."""
+    return section.locator(".qkd-panels").inner_html()

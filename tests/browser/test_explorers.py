@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from built import HTML, pages
-from explorers import check_shown, page_of, specs
+from explorers import check_shown, content, page_of, specs
+from shares import Shares
 
 from qkdlib.explore import (
     Bars,
@@ -311,6 +312,32 @@ def test_a_redraw_is_measured(opened, sample, record_property):
     record_property("redraw_ms", {"median": median, "worst": worst})
     print(f"\nredraw of eight panels: median {median:.1f} ms, worst {worst:.1f} ms of {len(times)}")
     assert page.locator(".qkd-explorer").get_attribute("data-cell").startswith("3")
+
+
+# ---- a panel of one's own ----
+
+
+def test_a_panel_of_ones_own_is_a_class_and_a_script(opened):
+    values = np.array([[1.0, 1.0, 2.0], [0.0, 3.0, 1.0]])
+    panel = Shares(values, ["Teacher", "Student", "<b>Nobody</b>"], title="Who is right")
+    one = Explorer("Who?", Slider("n_layers", [1, 2], start=1), panel, record=Record())
+    page = opened([one])
+    section = page.locator(".qkd-explorer")
+    for row in (0, 1):
+        section.locator("input[type=range]").press("Home" if row == 0 else "End")
+        widths = section.locator(".qkd-shares rect").evaluate_all(
+            "nodes => nodes.map(n => +n.getAttribute('width'))"
+        )
+        np.testing.assert_allclose(np.array(widths) / sum(widths), values[row] / 4, atol=1e-3)
+        assert content(one.spec["panels"][0]["values"], row).tolist() == values[row].tolist()
+    label = section.locator(".qkd-shares svg").get_attribute("aria-label")
+    assert label == "Shares: Teacher 0, Student 0.75, <b>Nobody</b> 0.25"
+    page.locator("summary").click()
+    assert "0.75" in page.locator(".qkd-numbers table").inner_text()
+    colour = section.locator(".qkd-shares rect").nth(1).evaluate("n => getComputedStyle(n).fill")
+    assert colour == "rgb(184, 72, 11)"  # its own rules, in the palette's colours
+    still = opened([one], java_script_enabled=False).locator("svg.qkd-still")
+    assert "Who is right" in still.text_content()
 
 
 # ---- the built book ----

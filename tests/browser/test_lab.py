@@ -8,7 +8,7 @@ import secrets
 import numpy as np
 import pytest
 from explorers import check_shown
-from lab import menu, started, wait_for_status
+from lab import menu, retrain, run_all, started, wait_for_status
 
 SETUP = """
 import time
@@ -41,6 +41,9 @@ def slow(temperature, report):
 
 def fast(temperature, report):
     train(temperature, report, 0.0005)
+
+def mute(temperature, report):
+    return {"accuracy": 1.0}
 
 def broken(temperature, report):
     report(Live(0.1, {"Student": ([1], [0.5])}))
@@ -197,6 +200,23 @@ def test_a_restarted_kernel_is_announced_and_the_grid_still_works(lab):
     assert slow.locator(".qkd-stop").is_disabled()
     slow.locator("input[type=range]").press("End")
     check_shown(slow, stored(), [4])
+
+
+def test_an_explorer_that_a_later_cell_broke_is_found(lab):
+    page = lab(SETUP, 'shown("Fine?", fast)', 'shown("Later?", slow)', 'shown("Mute?", mute)')
+    fine, later, mute = page.locator(".qkd-explorer").all()
+    run_all(page, 60)
+    assert retrain(fine)
+    with pytest.raises(AssertionError, match=r"Mute\?: the trainer reported nothing"):
+        retrain(mute)
+    page.locator(".jp-Notebook-cell").last.click()
+    page.keyboard.press("b")
+    page.keyboard.press("Enter")
+    page.keyboard.type("train = {}")
+    page.keyboard.press("Shift+Enter")
+    page.wait_for_timeout(1000)
+    with pytest.raises(AssertionError, match=r"Later\?: TypeError: 'dict' object is not callable"):
+        retrain(later)
 
 
 def test_retraining_a_real_circuit_is_measured(lab, record_property):

@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
-from lab import REPOSITORY, menu, started
+from lab import REPOSITORY, retrain, run_all, started
 
 sys.path.insert(0, str(REPOSITORY / "tools"))
 
@@ -70,7 +70,7 @@ def test_a_chapter_runs_and_its_explorers_retrain(lab, browser, chapter):
     shutil.copy(chapter, lab.home / "book")
     page = lab.open(browser, f"book/{chapter.name}", patience_s=180)
     try:
-        run_all(page)
+        run_all(page, PATIENCE_S)
         sections = page.locator(".qkd-explorer")
         trains = [retrain(section) for section in sections.all()]
         if has_explorer(chapter):
@@ -79,61 +79,3 @@ def test_a_chapter_runs_and_its_explorers_retrain(lab, browser, chapter):
         page.context.close()
     record = {"key": code_key(chapter), "date": datetime.now(timezone.utc).isoformat()}
     chapters.write_atomically(TRIED / f"{chapter.stem}.json", json.dumps(record))
-
-
-# "[*]:" is queued or at work, "[7]:" done; after an error the cells behind it lose their star.
-PROMPTS = """() =>
-    [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")].map(n => n.textContent)"""
-DONE = f"() => {{ const all = ({PROMPTS})(); return all.length && !all.some(t => t.includes('*')); }}"
-ERRORS = """() => [...document.querySelectorAll('.jp-OutputArea-output[data-mime-type*="stderr"]')]
-    .map(n => n.textContent.slice(-600))"""
-
-
-def run_all(page) -> None:
-    """Runs all cells and waits for the last of them."""
-    menu(page, "Run", "Run All Cells")
-    page.wait_for_function(f"() => ({PROMPTS})().some(t => /[*\\d]/.test(t))", timeout=60_000)
-    page.wait_for_function(DONE, timeout=1000 * PATIENCE_S, polling=500)
-    prompts = page.evaluate(PROMPTS)
-    not_run = [i for i, text in enumerate(prompts) if not any(c.isdigit() for c in text)]
-    assert not_run == [], f"code cells {not_run} of {len(prompts)} did not run: {page.evaluate(ERRORS)}"
-
-
-def retrain(section) -> bool:
-    """Moves an explorer's first control, retrains; returns whether it can."""
-    title = section.locator(".qkd-title").inner_text()
-    section.scroll_into_view_if_needed()
-    live = section.locator(".qkd-live")
-    try:
-        live.wait_for(timeout=20_000)  # the answer to its ping
-    except Exception:
-        return False
-    before = section.get_attribute("data-cell")
-    move(section)
-    assert section.get_attribute("data-cell") != before, f"{title}: the control did not move"
-    stored = drawn(section)
-    section.locator(".qkd-train").click()
-    status = section.locator(".qkd-status")
-    section.page.wait_for_function(
-        "n => /^Trained with|^Stopped/.test(n.textContent) || n.classList.contains('qkd-bad')",
-        arg=status.element_handle(), timeout=300_000,
-    )  # fmt: skip
-    said = status.inner_text()
-    assert said.startswith("Trained with"), f"{title}: {said}"
-    assert drawn(section) != stored, f"{title}: it trained, and nothing that is drawn changed"
-    return True
-
-
-def move(section) -> None:
-    """Moves the first control that can move, as a reader would."""
-    slider = section.locator("input[type=range]:enabled")
-    if slider.count():
-        at_end = "n => +n.value === +n.max"
-        slider.first.press("ArrowLeft" if slider.first.evaluate(at_end) else "ArrowRight")
-    else:
-        section.locator("input:not(:checked)").first.locator("xpath=..").click()
-
-
-def drawn(section) -> str:
-    """Everything that the panels draw."""
-    return section.locator(".qkd-panels").inner_html()

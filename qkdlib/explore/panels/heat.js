@@ -62,7 +62,7 @@ function build(panel, host, figure) {
       cells[k].style.fill = colour(v);
       if (texts[k]) {
         texts[k].textContent = exists(v) ? v.toFixed(2).replace("-", "−") : "–";
-        texts[k].classList.toggle("qkd-inverse", exists(v) && strength(share(v)) > 0.5);
+        texts[k].classList.toggle("qkd-inverse", exists(v) && strength(share(v)) > 0.7);
       }
     });
     const real = values.filter(exists);

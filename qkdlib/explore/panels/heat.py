@@ -65,7 +65,8 @@ class HeatMap(Panel):
         for j in range(0, columns, max(1, math.ceil(wide / size))):
             parts.append(pen.tick(left + (j + 0.5) * size, bottom + 16, packed["columns"][j]))
         low, high = map(pen.number, packed["scale"]["range"])
-        scale = f"{packed['scale']['label']} from {low} (pale) to {high} (strong)"
+        ends = ("blue", "orange") if packed["diverging"] else ("pale", "strong")
+        scale = f"{packed['scale']['label']} from {low} ({ends[0]}) to {high} ({ends[1]})"
         parts.append(pen.text(left, bottom + 36, packed["x"]["label"], role="muted"))
         parts.append(pen.tick(left, bottom + 54, scale.strip(), anchor="start"))
         return bottom + 60, "".join(parts)
