@@ -65,7 +65,7 @@ def check_function(name, value):
 def check_finite(name, values):
     """Returns `values` as a float64 array of any shape; they must be real and finite."""
     try:
-        if np.iscomplexobj(values):
+        if values is None or np.iscomplexobj(values):
             raise TypeError
         array = np.asarray(values, float)
     except (TypeError, ValueError):

@@ -12,6 +12,7 @@ from qkdlib.core import (
     angle_encoding,
     basis_encoding,
     hardware_efficient_ansatz,
+    initial_weights,
     pauli_string,
     phase_encoding,
     z_observables,
@@ -244,3 +245,36 @@ def test_z_observables_need_a_qubit_per_class():
     assert len(z_observables(3, 3)) == 3
     with pytest.raises(ValueError, match="n_classes must be from 1 to 2, got 3"):
         z_observables(3, 2)
+
+
+ANSATZ = hardware_efficient_ansatz(2, 1)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ANSATZ.bind([1.0, 2.0]), r"weights must have shape \[12\], got \(2,\)"),
+        (lambda: ANSATZ.bind(np.zeros((2, 12))), r"weights must have shape \[12\], got \(2, 12\)"),
+        (lambda: ANSATZ.bind("abc"), "weights must be real numbers, got 'abc'"),
+        (lambda: ANSATZ.bind(None), "weights must be real numbers, got None"),
+        (lambda: ANSATZ.bind(np.full(12, np.nan)), "weights must be finite"),
+        (lambda: angle_encoding(2).bind([[0, 1], [1, 0]]), "sample must be one sample .* got 2 rows"),
+        (lambda: angle_encoding(2).bind(None), r"features must have shape \[batch, 2\]"),
+        (lambda: angle_encoding(2, axis="z"), "axis must be one of 'x', 'y', got 'z'"),
+        (lambda: angle_encoding(2, scale=np.nan), "scale must be a finite number"),
+        (lambda: amplitude_encoding(20), "n_qubits must be from 1 to 14, got 20"),
+        (lambda: initial_weights(-1, seed=0), "n_weights must be at least 0, got -1"),
+        (lambda: initial_weights(3, seed=None), "seed must be an integer, got None"),
+        (lambda: initial_weights(3, seed=-1), "seed must be from 0 to"),
+        (lambda: initial_weights(3, seed=2**63), "seed must be from 0 to"),
+        (lambda: pauli_string(3, 2), "a Pauli string must be text"),
+        (lambda: z_observables(2.5, 2), "n_classes must be an integer"),
+    ],
+)
+def test_bad_arguments_are_named(call, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()
+
+
+def test_seeds_may_be_large():
+    assert initial_weights(3, seed=2**33).shape == (3,)
