@@ -157,7 +157,7 @@ ROOMS = {
 }
 # Files of their own beside the rooms; they import each other only, without circles.
 TOOLS = {
-    "_checks", "_tensorflow", "amplitude", "comparison", "parallel", "progress", "statistics", "style",
+    "_checks", "_tensorflow", "amplitude", "parallel", "progress", "results", "statistics", "style",
 }  # fmt: skip
 SOURCES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path

@@ -1,8 +1,9 @@
 """What computes: circuits in, expectation values, output states and gradients out.
 
-`Program` is the one door. What stands behind it (lowering, schedule, kernels, threads, the cache of
-compiled code) is nobody else's business; `reference` says in full view what it computes. Importing
-this room is light: Cirq and Numba come in with `Program`.
+`Program` is the one door. What stands behind it (schedule, kernels, threads, the cache of compiled code)
+is nobody else's business; `reference` says in full view what it computes, and `lowering` into which
+primitives it takes a circuit apart, for whoever runs them elsewhere. Importing this room is light: Cirq
+and Numba come in with `Program`.
 
 An *engine* is one of two ways to run a circuit inside Keras, chosen by name: "tfq", TensorFlow Quantum,
 and "adjoint", a `Program`.
@@ -21,6 +22,7 @@ __all__ = [
     "Program",
     "default_engine",
     "describe_engine",
+    "lowering",
     "reference",
     "tfq_available",
 ]
@@ -46,8 +48,8 @@ def describe_engine(name=None):
 
 
 def __getattr__(name):
-    if name == "reference":
-        return importlib.import_module(f"{__name__}.reference")
+    if name in ("lowering", "reference"):
+        return importlib.import_module(f"{__name__}.{name}")
     if name in ("Gradients", "LightCone", "Program"):
         return getattr(importlib.import_module(f"{__name__}.program"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
