@@ -68,7 +68,8 @@ def centred_alignment(kernel, labels):
             class or of another length.
     """
     kernel = check_matrix("kernel", kernel)
-    if len(kernel) < 2 or kernel.shape[0] != kernel.shape[1] or not np.allclose(kernel, kernel.T, atol=1e-6):
+    is_square = len(kernel) > 1 and kernel.shape[0] == kernel.shape[1]
+    if not is_square or not np.allclose(kernel, kernel.T, atol=1e-6):
         raise ValueError(f"kernel must be a symmetric square matrix, got shape {kernel.shape}")
     labels = check_labels("labels", labels, np.inf, len(kernel))
     if len(np.unique(labels)) < 2:
