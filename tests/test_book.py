@@ -172,9 +172,9 @@ def cell(kind: str, source: str, **metadata) -> dict:
 @pytest.fixture
 def small_book(tmp_path):
     """A repository with a library of one file and a chapter of two cells."""
-    for folder in ("book/assets", "qkdlib/circuits", "_build"):
+    for folder in ("book/assets", "qkdlib/core", "_build"):
         (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "qkdlib/circuits/ansatz.py").write_text("LAYERS = 1\n")
+    (tmp_path / "qkdlib/core/ansatz.py").write_text("LAYERS = 1\n")
     (tmp_path / "requirements.lock").write_text("numpy==2.0.2\n")
     (tmp_path / "book/helper.csv").write_text("1,2\n")
     (tmp_path / "book/index.md").write_text("# Title\n")
@@ -194,7 +194,7 @@ def key_of(root: Path) -> str:
 
 @pytest.mark.parametrize(
     "edited",
-    ["qkdlib/circuits/ansatz.py", "qkdlib/new.py", "requirements.lock", "book/helper.csv"],
+    ["qkdlib/core/ansatz.py", "qkdlib/new.py", "requirements.lock", "book/helper.csv"],
 )
 def test_key_follows_what_outputs_depend_on(small_book, edited):
     before = key_of(small_book)
