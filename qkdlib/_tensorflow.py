@@ -41,7 +41,7 @@ with quiet_stderr():
     except ImportError as error:
         raise ImportError(
             "qkdlib.models needs TensorFlow, which is not installed here; `make env` installs it "
-            "on Linux and on Apple-silicon macOS. The NumPy path, qkdlib.simulation, works without."
+            "on Linux and on Apple-silicon macOS. The NumPy path, qkdlib.core, works without."
         ) from error
 
     if keras.backend.backend() != "tensorflow":

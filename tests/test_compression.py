@@ -1,4 +1,4 @@
-"""The NumPy path of the autoencoder against the Keras model and against finite differences."""
+"""Codes of fewer qubits: scores, their slopes, and training an encoder from NumPy alone."""
 
 import importlib
 import json
@@ -8,113 +8,121 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qkdlib.circuits import hardware_efficient_ansatz
+from qkdlib.core import Model, hardware_efficient_ansatz
 from qkdlib.data import load_zxz
-from qkdlib.models import QuantumAutoencoder
-from qkdlib.simulation import Program
-from qkdlib.simulation.compression import code_scores, train_encoder
+from qkdlib.measures import (
+    Compression,
+    CosineDecay,
+    best_subspace,
+    code_fidelity,
+    haar_states,
+    local_trash,
+    train_encoder,
+    trash,
+)
 
-from qkdlib._tensorflow import keras, tf  # isort: skip
-
-
-def random_states(n_states, n_qubits, seed):
-    rng = np.random.default_rng(seed)
-    states = rng.normal(size=(n_states, 2**n_qubits)) + 1j * rng.normal(size=(n_states, 2**n_qubits))
-    return (states / np.linalg.norm(states, axis=1, keepdims=True)).astype(np.complex64)
+COSTS = [code_fidelity, trash, local_trash]
 
 
 def encoder(n_qubits=4, n_layers=2):
-    ansatz = hardware_efficient_ansatz(n_qubits, n_layers)
-    return ansatz, Program(ansatz.circuit, ansatz.symbols, qubits=ansatz.qubits)
+    return Model.of(None, hardware_efficient_ansatz(n_qubits, n_layers), [])
 
 
 @pytest.mark.parametrize("n_kept", [1, 2, 3])
-def test_scores_are_the_models(n_kept):
-    ansatz, program = encoder()
-    qae, states = QuantumAutoencoder(ansatz, n_kept, seed=3), random_states(7, 4, 1)
-    f, p = code_scores(program.output_states(qae.theta.numpy(), states=states), n_kept)
-    np.testing.assert_allclose(f, qae.fidelity(states), atol=1e-6)
-    np.testing.assert_allclose(p, qae.trash(states), atol=1e-6)
+def test_scores_are_what_the_module_says(n_kept):
+    outputs = haar_states(20, 4, seed=1)
+    f, p, local = (cost(outputs, n_kept)[0] for cost in COSTS)
+    phi = outputs.reshape(20, 2**n_kept, -1)
+    kept = phi[:, :, 0]
+    code = np.einsum("xab,xcb->xac", phi, phi.conj())
+    np.testing.assert_allclose(f, np.einsum("xa,xab,xb->x", kept.conj(), code, kept).real, atol=1e-6)
+    np.testing.assert_allclose(p, (np.abs(kept) ** 2).sum(axis=1), atol=1e-6)
+    assert (f <= p + 1e-6).all()
+    assert (f >= p**2 - 1e-6).all()
+    zero = [
+        np.abs(outputs.reshape(-1, *[2] * 4).take(0, axis=1 + i)) ** 2 for i in range(n_kept, 4)
+    ]
+    np.testing.assert_allclose(local, np.mean([z.sum((1, 2, 3)) for z in zero], axis=0), atol=1e-6)
 
 
-@pytest.mark.parametrize("cost", ["fidelity", "trash", "local_trash"])
+@pytest.mark.parametrize("cost", COSTS)
 @pytest.mark.parametrize("n_kept", [1, 2])
-def test_the_first_step_of_adam_follows_the_models_gradient(cost, n_kept):
-    """Adam's first step is -rate * g / (|g| + epsilon): its signs are the gradient's."""
-    ansatz, program = encoder()
-    qae = QuantumAutoencoder(ansatz, n_kept, cost=cost, engine="adjoint", seed=5)
-    states, start = random_states(6, 4, 2), qae.theta.numpy()
-    with tf.GradientTape() as tape:
-        loss = qae.compute_loss(y_pred=qae(states))
-    gradient = tape.gradient(loss, qae.theta).numpy()
-    options = {"cost": cost, "n_steps": 1, "batch_size": 6, "learning_rate": 0.1, "seed": 0}
-    step = train_encoder(program, start, states, n_kept, **options) - start
-    clear = np.abs(gradient) > 1e-5
-    assert clear.sum() > len(gradient) / 2
-    np.testing.assert_allclose(step[clear], -0.1 * np.sign(gradient[clear]), rtol=0.03)
+def test_slopes_are_the_scores_derivatives(cost, n_kept):
+    outputs = haar_states(3, 3, seed=2).astype(complex)
+    values, slopes = cost(outputs, n_kept)
+    step = 1e-6
+    for direction in (1, 1j):
+        for column in range(8):
+            moved = outputs.copy()
+            moved[:, column] += step * direction
+            found = (cost(moved, n_kept)[0] - values) / step
+            wanted = (np.conj(direction) * slopes[:, column]).real
+            np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
-@pytest.mark.parametrize("cost", ["fidelity", "trash", "local_trash"])
-def test_it_trains_as_the_keras_model_does(cost):
-    ansatz, program = encoder(3, 2)
-    states = random_states(8, 3, 4)
-    qae = QuantumAutoencoder(ansatz, 1, cost=cost, engine="adjoint", seed=1)
-    options = {"cost": cost, "n_steps": 25, "batch_size": 8, "learning_rate": 0.05, "decay": False}
-    weights = train_encoder(program, qae.theta.numpy(), states, 1, seed=0, **options)
-    qae.compile(optimizer=keras.optimizers.Adam(0.05), jit_compile=False)
-    qae.fit(states, epochs=25, batch_size=8, shuffle=False, verbose=0)
-    # Scores, not weights: Adam magnifies the rounding of gradients that are zero.
-    trained = program.output_states(weights, states=states)
-    np.testing.assert_allclose(code_scores(trained, 1)[1], qae.trash(states), atol=2e-3)
-    np.testing.assert_allclose(code_scores(trained, 1)[0], qae.fidelity(states), atol=2e-3)
+@pytest.mark.parametrize("cost", COSTS)
+def test_the_gradient_of_an_encoder_is_that_of_its_score(cost):
+    task = Compression(encoder(), haar_states(6, 4, seed=2), 2, cost)
+    weights = encoder().initial_weights(seed=5).astype(float)
+    rows = np.arange(6)
+    _, gradient = task(weights, rows)
+    for i in range(0, len(weights), 7):
+        step = np.zeros(len(weights))
+        step[i] = 1e-2
+        slope = (task(weights + step, rows)[0] - task(weights - step, rows)[0]) / 2e-2
+        assert gradient[i] == pytest.approx(slope, abs=2e-4)
 
 
 def test_training_finds_a_code_for_two_states_and_follows_its_seed():
-    ansatz, program = encoder(3, 3)
-    states = random_states(2, 3, 7).repeat(8, axis=0)
-    start, steps = ansatz.initial_weights(seed=0), []
+    model, steps = encoder(3, 3), []
+    states = haar_states(2, 3, seed=7).repeat(8, axis=0)
     runs = [
         train_encoder(
-            program, start, states, 1, n_steps=400, batch_size=4, seed=seed, on_step=on_step
-        )
-        for seed, on_step in [(0, lambda s, w: steps.append(s)), (0, None), (1, None)]
+            model, states, 1, weights=model.initial_weights(seed=0), n_steps=400, batch_size=4,
+            learning_rate=CosineDecay(0.1, 400), seed=seed, callback=callback,
+        ).weights
+        for seed, callback in [(0, lambda s, w, loss: steps.append(s)), (0, None), (1, None)]
     ]
-    fidelity, _ = code_scores(program.output_states(runs[0], states=states), 1)
-    assert fidelity.mean() > 0.98
+    assert code_fidelity(model.output_states(runs[0], states), 1)[0].mean() > 0.98
     assert steps == list(range(1, 401))
     np.testing.assert_array_equal(runs[0], runs[1])
     assert np.abs(runs[0] - runs[2]).max() > 1e-6
 
 
 def test_a_callback_can_end_the_training():
-    ansatz, program = encoder(3, 1)
-    seen = []
+    found = train_encoder(
+        encoder(3, 1), haar_states(4, 3, seed=0), 1, seed=0, callback=lambda step, w, loss: step == 3
+    )
+    assert len(found.losses) == 3
 
-    def stop_at_three(step, weights):
-        seen.append(step)
-        return step == 3
 
-    start = ansatz.initial_weights(seed=0)
-    train_encoder(program, start, random_states(4, 3, 0), 1, seed=0, on_step=stop_at_three)
-    assert seen == [1, 2, 3]
+def test_no_code_beats_the_best_subspace():
+    states = haar_states(6, 4, seed=3)
+    for n_kept in (1, 2, 3):
+        bound, basis = best_subspace(states, n_kept)
+        np.testing.assert_allclose(basis.conj().T @ basis, np.eye(2**n_kept), atol=1e-10)
+        model = encoder()
+        outputs = model.output_states(model.initial_weights(seed=n_kept), states)
+        f, p = code_fidelity(outputs, n_kept)[0], trash(outputs, n_kept)[0]
+        assert f.mean() <= p.mean() + 1e-6 <= bound + 2e-6
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "error", "message"),
     [
-        ({"n_kept": 4}, "n_kept must be from 1 to 3, got 4"),
-        ({"cost": "swap"}, "cost must be one of"),
-        ({"states": np.ones((2, 16))}, "states must have norm 1"),
-        ({"states": random_states(2, 3, 0)}, r"states must have shape \[batch, 16\]"),
-        ({"learning_rate": 0.0}, "learning_rate must be"),
-        ({"batch_size": 0}, "batch_size must be"),
+        ({"n_kept": 4}, ValueError, "n_kept must be from 1 to 3, got 4"),
+        ({"cost": "swap"}, TypeError, "cost must be a function such as code_fidelity, got 'swap'"),
+        ({"states": np.ones((2, 16))}, ValueError, "states must have norm 1"),
+        ({"states": haar_states(2, 3, seed=0)}, ValueError, r"states must have shape \[batch, 16\]"),
+        ({"learning_rate": 0.0}, ValueError, "learning_rate must be"),
+        ({"batch_size": 0}, ValueError, "batch_size must be"),
+        ({"seed": None}, TypeError, "seed must be"),
     ],
 )
-def test_bad_arguments_are_named(change, message):
-    ansatz, program = encoder()
-    arguments = {"states": random_states(3, 4, 0), "n_kept": 2, "seed": 0} | change
-    with pytest.raises(ValueError, match=message):
-        train_encoder(program, ansatz.initial_weights(seed=0), **arguments)
+def test_bad_arguments_are_named(change, error, message):
+    arguments = {"states": haar_states(3, 4, seed=0), "n_kept": 2, "seed": 0} | change
+    with pytest.raises(error, match=message):
+        train_encoder(encoder(), **arguments)
 
 
 def test_the_recorded_recipes_are_those_of_the_script(monkeypatch):

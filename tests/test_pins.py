@@ -59,7 +59,8 @@ def test_comparison():
         teacher_logits=TEACHER, n_steps=30, progress=False, **RUN,
     )
     for name, rows in found.table.groupby("condition", sort=False):
-        check(f"compare.{name}", rows[["train_loss", "train_accuracy", "test_accuracy"]].to_numpy(), 2e-6)
+        columns = ["train_loss", "train_accuracy", "test_accuracy"]
+        check(f"compare.{name}", rows[columns].to_numpy(), 2e-6)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ def test_losses():
 
 @pytest.mark.parametrize("engine", ["adjoint", *(["tfq"] if tfq_available() else [])])
 def test_keras(engine):
-    """Steps in float32: losses agree to 1e-5, weights as far as rounding goes, which Adam magnifies where
+    """Steps in float32: losses agree to 1e-5, weights as rounding goes, which Adam magnifies where
     TensorFlow Quantum's gradient of a weight is zero but for rounding."""
     from qkdlib.models import QNN, Codistiller, Distiller, adam, recipe
 

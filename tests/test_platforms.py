@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from qkdlib.simulation import tfq_available
+from qkdlib.engine import tfq_available
 
 BLOCK = """
 import sys
@@ -50,12 +50,12 @@ def test_without_tfq_a_qnn_trains_on_the_other_engine():
         ["tensorflow_quantum"],
         """
         import numpy as np
-        from qkdlib.circuits import angle_encoding, hardware_efficient_ansatz, z_observables
+        from qkdlib.core import Model, angle_encoding, hardware_efficient_ansatz, z_observables
+        from qkdlib.engine import default_engine
         from qkdlib.models import QNN, recipe
-        from qkdlib.simulation import default_engine
 
         encoding, ansatz = angle_encoding(2), hardware_efficient_ansatz(2, 1)
-        qnn = QNN(encoding, ansatz, z_observables(2, 2), seed=0)
+        qnn = QNN(Model.of(encoding, ansatz, z_observables(2, 2)), seed=0)
         qnn.compile(**recipe())
         x = np.random.default_rng(0).uniform(0, 1, (32, 2))
         loss = qnn.fit(encoding.angles(x), (x[:, 0] > 0.5).astype(int), epochs=4, verbose=0)
@@ -71,12 +71,12 @@ def test_without_tfq_its_engine_says_so_in_one_sentence():
     out = run_without(
         ["tensorflow_quantum"],
         """
-        from qkdlib.circuits import angle_encoding, hardware_efficient_ansatz, z_observables
+        from qkdlib.core import Model, angle_encoding, hardware_efficient_ansatz, z_observables
         from qkdlib.models import QNN
 
+        ansatz = hardware_efficient_ansatz(2, 1)
         try:
-            QNN(angle_encoding(2), hardware_efficient_ansatz(2, 1), z_observables(2, 2),
-                engine="tfq", seed=0)
+            QNN(Model.of(angle_encoding(2), ansatz, z_observables(2, 2)), engine="tfq", seed=0)
         except ImportError as error:
             print(error)
         """,
@@ -92,19 +92,19 @@ def test_without_tensorflow_the_numpy_path_works_and_models_say_so():
         ["tensorflow", "keras", "tensorflow_quantum"],
         """
         import numpy as np
-        from qkdlib.circuits import angle_encoding, hardware_efficient_ansatz, z_observables
-        from qkdlib.simulation import Program
-        from qkdlib.simulation.training import accuracy, train_classifier
+        from qkdlib.core import (
+            Model, angle_encoding, cross_entropy, hardware_efficient_ansatz, train, with_targets,
+            z_observables,
+        )
 
-        encoding, ansatz = angle_encoding(2), hardware_efficient_ansatz(2, 1)
-        program = Program(encoding.circuit + ansatz.circuit, ansatz.symbols, encoding.symbols,
-                          z_observables(2, 2))
+        encoding = angle_encoding(2)
+        model = Model.of(encoding, hardware_efficient_ansatz(2, 1), z_observables(2, 2), logit_scale=5)
         x = np.random.default_rng(0).uniform(0, 1, (64, 2))
         angles, labels = encoding.angles(x), (x[:, 0] > 0.5).astype(int)
-        weights = train_classifier(program, ansatz.initial_weights(seed=0), angles, labels,
-                                   logit_scale=5, n_steps=150, learning_rate=0.1, seed=0)
-        assert accuracy(program, weights, angles, labels) > 0.9
-        import qkdlib.data, qkdlib.explore, qkdlib.distillation
+        loss = with_targets(cross_entropy, labels)
+        found = train(model, angles, loss, n_steps=150, learning_rate=0.1, seed=0)
+        assert model.accuracy(found.weights, angles, labels) > 0.9
+        import qkdlib.data, qkdlib.explore, qkdlib.measures
         try:
             import qkdlib.models
         except ImportError as error:

@@ -8,8 +8,8 @@ U|psi> as a matrix Phi [2**n_kept, 2**(n - n_kept)], rows A, columns B, and Phi_
     fidelity        F     = Phi_0^dagger rho_A Phi_0                          (Eqs. 9 and 10, pure psi)
     trash           P     = ||Phi_0||^2, the probability to find B in |0...0>
 
-so P**2 <= F <= P: the trash score is cheaper (one observable) and pins the fidelity from both sides. Each
-score is a function of the output states that returns its value and its slope, as a loss does.
+so P**2 <= F <= P: the trash score is cheaper (one observable) and pins the fidelity from both sides.
+Each score is a function of the output states that returns its value and its slope, as a loss does.
 """
 
 import math
