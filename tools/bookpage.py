@@ -1,9 +1,12 @@
-"""Sphinx extension of the book: line art becomes part of the page that shows it.
+"""Sphinx extension of the book: figures that take a page's colours, and docstrings as pages.
 
 A figure that lies in a file of its own cannot take the page's colours. Inlined, it can: each
 palette colour of `qkdlib.style` becomes the CSS variable of the same name, so a figure changes
 with the page between light and dark, and a curve has its colour from the same place as the word
 "teacher" in the prose.
+
+Docstrings are plain text with `code`, formulas and examples. `as_rst` marks up what Sphinx would
+misread, so that they need not be written for Sphinx.
 """
 
 from __future__ import annotations
@@ -11,12 +14,15 @@ from __future__ import annotations
 import hashlib
 import html
 import importlib.util
+import inspect
 import re
+from collections import _tuplegetter
 from pathlib import Path
 
 from docutils import nodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
+from sphinx.util.inspect import stringify_signature
 
 LOGGER = logging.getLogger(__name__)
 
@@ -98,7 +104,65 @@ def _plain_citations(app, pagename, templatename, context, doctree) -> None:
         context["body"] = body.replace(' role="doc-biblioentry"', "")
 
 
+def as_rst(lines: list[str]) -> list[str]:
+    """A docstring's lines as reStructuredText.
+
+    Between backticks is code, and a link where it is a documented name. A paragraph that is indented
+    more than the one before is a formula: it stays as it is, like the lines of an example.
+    """
+    found, prose, formula, example = [], 0, False, False
+    for above, line in zip(["", *lines], lines, strict=False):
+        indent = len(line) - len(line.lstrip())
+        if not line:
+            example = False
+        elif line.startswith(">>>", indent):
+            example = True
+        elif not example:
+            if formula or not above:
+                begins, formula = not formula, indent > prose
+                if formula and begins:
+                    found += [" " * prose + ".. code-block:: none", ""]
+            if not formula:
+                prose, line = indent, _marked_up(line)
+        found.append(line)
+    return found
+
+
+def _marked_up(line: str) -> str:
+    """One line of prose, with *stress*; a text without spaces in quotes is code too."""
+
+    def mark(match: re.Match) -> str:
+        code = match[1] or match[2]
+        if code is None:
+            return match[3] or "\\" + match[0]
+        name = re.fullmatch(r"([a-zA-Z_][\w.]*)(\(\))?", code)
+        return f"\\ :py:obj:`{code} <{name[1]}>`\\ " if name else f"\\ ``{code}``\\ "
+
+    stress = r"(?<![\w*])\*\w+(?: \w+)*\*(?![\w*])"
+    return re.sub(rf'`([^`]+)`|("[^\s"]+")|({stress})|[*|\\]|_(?!\w)', mark, line)
+
+
+def _docstring(app, what, name, obj, options, lines) -> None:
+    lines[:] = as_rst(lines)
+
+
+def _of_init(app, what, name, obj, options, signature, returns) -> tuple | None:
+    """A class's arguments, where a base class of Keras or of widgets hides them."""
+    if what == "class" and signature.startswith(("(*args", "(**kwargs")):
+        _, *own = inspect.signature(obj.__init__).parameters.values()
+        return stringify_signature(inspect.Signature(own), show_annotation=False), None
+    return None
+
+
+def _no_fields(app, what, name, obj, skip, options) -> bool | None:
+    """Leaves out the fields of named tuples, whose classes describe them, as members."""
+    return True if isinstance(obj, _tuplegetter) else None
+
+
 def setup(app) -> dict:
+    app.connect("autodoc-process-docstring", _docstring, priority=400)  # before napoleon
+    app.connect("autodoc-process-signature", _of_init)
+    app.connect("autodoc-skip-member", _no_fields)
     app.connect("html-page-context", _plain_citations)
     app.add_config_value("book_palette", {}, "env")
     app.add_post_transform(Figures)

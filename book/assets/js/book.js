@@ -35,6 +35,11 @@
     }
   }
 
+  // The theme's switches that unfold a page's own pages in the contents have no name.
+  for (const fold of document.querySelectorAll(".bd-links summary")) {
+    fold.setAttribute("aria-label", "Pages of " + fold.parentElement.previousElementSibling.textContent);
+  }
+
   window.addEventListener("resize", markScrollable);
   window.addEventListener("load", () => {
     const typeset = window.MathJax && window.MathJax.startup && window.MathJax.startup.promise;
