@@ -183,6 +183,29 @@ class Program:
             output=output,
         )
 
+    def primitives(self, kind="product"):
+        """What there is to compute, once what the observables cannot see is left out.
+
+        Args:
+            kind: "product" where the circuit starts from |0...0>, which leaves unseen qubits out;
+                "states" where it starts from given states; "output" where output states are wanted.
+
+        Returns:
+            (primitives of `lowering` on qubits 0 ... n - 1; n; Pauli strings as masks, int64 [n_terms,
+            3]: the bits that they flip, the bits that give them a sign, their number of Y; and their
+            coefficients, float32 [n_terms, n_observables]).
+        """
+        index = {qubit: i for i, qubit in enumerate(self.qubits)}
+        primitives, active = self._primitives, range(self.n_qubits)
+        if self._cone and kind != "output":
+            primitives, seen = self._seen()
+            if kind == "product":  # qubits that nobody sees stay in |0> and are left out
+                active = sorted(seen) or [0]
+        place = {qubit: i for i, qubit in enumerate(active)}
+        moved = [_move(primitive, place) for primitive in primitives]
+        bits = {qubit: len(place) - 1 - place[i] for qubit, i in index.items() if i in place}
+        return moved, len(place), *_terms(self._sums, bits)
+
     # -- Plans: the circuit scheduled for one use ---------------------------------------------
 
     def _plan(self, kind):
@@ -191,19 +214,9 @@ class Program:
         return self._plans[kind]
 
     def _build_plan(self, kind):
-        index = {qubit: i for i, qubit in enumerate(self.qubits)}
-        primitives, active = self._primitives, range(self.n_qubits)
-        if self._cone and kind != "output":
-            primitives, seen = self._seen()
-            if kind == "product":  # qubits that nobody sees stay in |0> and are left out
-                active = sorted(seen) or [0]
-        check_memory(len(active), N_LANES)
-        place = {qubit: i for i, qubit in enumerate(active)}
-        moved = [_move(primitive, place) for primitive in primitives]
-        bits = {qubit: len(place) - 1 - place[i] for qubit, i in index.items() if i in place}
-        terms, coefficients = _terms(self._sums, bits)
-        layout = schedule(moved, len(place), self.n_weights, terms)
-        return Plan(layout, terms, coefficients)
+        primitives, n_qubits, terms, coefficients = self.primitives(kind)
+        check_memory(n_qubits, N_LANES)
+        return Plan(schedule(primitives, n_qubits, self.n_weights, terms), terms, coefficients)
 
     def _seen(self):
         index = {qubit: i for i, qubit in enumerate(self.qubits)}

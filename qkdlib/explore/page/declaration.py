@@ -1,18 +1,24 @@
-"""What engine.js reads: a model, its samples and a training, as values for JSON.
+"""What engine.js reads: models, samples and trainings, as values for JSON.
 
-A circuit comes as the primitives that the light cone leaves (`Program.primitives`), joined to three kinds
-of items: *turns* (diagonal: constant phases, a table), *sweeps* (blocks of one-qubit rotations) and *gates*
-(anything else). Bits are masks, qubit 0 the highest; an angle is a number or [symbol, scale, shift], where
-symbols count weights first, then data.
+    declare(model)              the circuit, joined to what the engine sweeps over
+    declare_data(inputs)        samples, small
+    declare_training(...)       a training, with the names and defaults of `qkdlib.core.train`
+
+A circuit comes as the primitives that the light cone leaves (`Program.primitives`), joined to three
+kinds of items: *turns* (diagonal: constant phases, a table), *sweeps* (blocks of one-qubit rotations)
+and *gates* (anything else). Bits are masks, qubit 0 the highest; an angle is a number or [symbol,
+scale, shift], where symbols count weights first, then data.
 """
 
 import base64
+import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from qkdlib._checks import check_choice, check_number
-from qkdlib.engine.lowering import GENERATORS, Flip, Matrix, Pair, Phase, Rotation
+from qkdlib import core
+from qkdlib._checks import check_choice, check_count, check_matrix, check_number
+from qkdlib.engine import lowering
 
 _PAULIS = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 _SWAP = np.eye(4)[[0, 2, 1, 3]]
@@ -29,12 +35,14 @@ def declare(model, *, output_states=False):
         output_states: Whether its output states are compared (infidelity): nothing is left out then.
 
     Returns:
-        A dict for JSON; of 7 qubits and 4 layers about 3 kB.
+        A dict for JSON; of 7 qubits and 4 layers about 2 kB.
     """
     kind = "output" if output_states else "states" if model.takes_states else "product"
     primitives, n_qubits, terms, coefficients = model.program().primitives(kind)
     join = _Joiner(n_qubits, model.n_weights)
     join.all(primitives)
+    if kind != "output" and not terms[:, 0].any() and join.items and join.items[-1][0] == "turn":
+        join.items.pop()  # phases do not show in diagonal observables
     return {
         "qubits": n_qubits,
         "weights": model.n_weights,
@@ -108,25 +116,25 @@ class _Joiner:
         return sum(map(self._bit, qubits))
 
     def _is_block(self, primitive):
-        if not isinstance(primitive, Rotation) or primitive.controls:
+        if not isinstance(primitive, lowering.Rotation) or primitive.controls:
             return False
         return primitive.angle.symbol < self.n_weights  # a weight or a constant
 
     def _write(self, primitive):
         mask = sum(self._bit(q) for q, _ in primitive.controls)
         value = sum(self._bit(q) for q, v in primitive.controls if v)
-        if isinstance(primitive, Phase):
+        if isinstance(primitive, lowering.Phase):
             self._phase(mask, value, primitive.angle)
             return
-        if isinstance(primitive, Rotation):
+        if isinstance(primitive, lowering.Rotation):
             matrix, angle = np.tensordot(primitive.axis, _PAULIS, 1), primitive.angle.times(-0.5)
-        elif isinstance(primitive, Pair):  # exp(i angle H): H^3 = H, or (2 H)^3 = 2 H
+        elif isinstance(primitive, lowering.Pair):  # exp(i angle H): H^3 = H, or (2 H)^3 = 2 H
             twice = 1 + (primitive.generator == "exchange")
-            matrix = twice * GENERATORS[primitive.generator]
+            matrix = twice * lowering.GENERATORS[primitive.generator]
             angle = primitive.angle.times(1 / twice)
-        elif isinstance(primitive, Flip):
+        elif isinstance(primitive, lowering.Flip):
             matrix, angle = _PAULIS[0] if len(primitive.qubits) == 1 else _SWAP, None
-        elif isinstance(primitive, Matrix):
+        elif isinstance(primitive, lowering.Matrix):
             matrix, angle = primitive.unitary, None
         self._flush(self._touches(primitive))
         bits = [self._bit(q) for q in primitive.qubits]
@@ -152,7 +160,7 @@ class _Joiner:
                 for rotation in run:
                     self._phase(bit, bit, rotation.angle.times(rotation.axis[2]))
                 continue
-            rotations = [[_axis(rotation.axis), _angle(rotation.angle)] for rotation in run]
+            rotations = [[list(map(_number, one.axis)), _angle(one.angle)] for one in run]
             blocks.append([self._n_blocks, bit, int(axes == {(0, 1, 0)}), rotations])
             self._n_blocks += 1
         if blocks:
@@ -190,12 +198,176 @@ def _angle(angle):
     return [angle.symbol] if angle.scale == 1 else [angle.symbol, _number(angle.scale)]
 
 
-def _axis(axis):
-    named = {(1.0, 0.0, 0.0): "x", (0.0, 1.0, 0.0): "y", (0.0, 0.0, 1.0): "z"}
-    return named.get(tuple(axis), [_number(x) for x in axis])
-
-
 def _number(value):
     """A float that JSON writes shortly: ten digits are more than float32 holds."""
     rounded = float(f"{float(value):.10g}")
     return int(rounded) if rounded.is_integer() else rounded
+
+
+# --- Samples -----------------------------------------------------------------------------------
+
+
+def declare_array(values, kind="float32"):
+    """An array [rows, columns] as base64.
+
+    Args:
+        values: Real numbers; uint8 arrays stay bytes.
+        kind: "float32"; "float16"; or "uint8", 256 levels from the smallest to the largest value.
+    """
+    values = np.asarray(values)
+    check_choice("kind", kind, ("float32", "float16", "uint8"))
+    found = {"shape": list(values.shape)}
+    if kind == "uint8" and values.dtype != np.uint8:
+        low, high = float(values.min()), float(values.max())
+        step = (high - low) / 255 or 1.0
+        found |= {"scale": step, "shift": low}
+        values = np.rint((values - low) / step)
+    kind = "uint8" if values.dtype == np.uint8 else kind
+    dtype = np.dtype({"float32": "<f4", "float16": "<f2", "uint8": "u1"}[kind])
+    data = base64.b64encode(np.ascontiguousarray(values, dtype).tobytes()).decode()
+    return found | {"type": dtype.str[1:], "data": data}
+
+
+def declare_data(inputs, *, kind="float32", error=None):
+    """Samples for the page.
+
+    Args:
+        inputs: Of a `Model`: angles, real [n_samples, n_data], or states, complex [n_samples,
+            2**n_qubits].
+        kind: See `declare_array`.
+        error: Only for states: how far each may be off (norm of the difference). They are then written
+            as real coefficients of as few basis states as that takes, and the engine runs the basis in
+            place of the samples. States along a line span few directions.
+
+    Returns:
+        A dict for JSON.
+    """
+    inputs = np.asarray(inputs)
+    if not np.iscomplexobj(inputs):
+        return {"angles": declare_array(check_matrix("inputs", inputs), kind)}
+    states = check_matrix("inputs", inputs, dtype=complex)
+    found = {}
+    if error is not None:
+        check_number("error", error, 0, open_minimum=True)
+        states, coefficients = _basis(states, error)
+        found["coefficients"] = declare_array(coefficients)
+    found["states"] = declare_array(states.real, kind)
+    if states.imag.any():
+        found["imaginary"] = declare_array(states.imag, kind)
+    return found
+
+
+def declare_images(images, *, angle=None):
+    """Images as bytes.
+
+    Args:
+        images: Of dtype uint8, [n_samples, ...].
+        angle: Radians of the value 255, for angles; None where the pixels are a state's amplitudes.
+    """
+    images = np.asarray(images)
+    if images.dtype != np.uint8:
+        raise TypeError(f"images must be bytes (uint8), got dtype {images.dtype}")
+    found = declare_array(images.reshape(len(images), -1), "uint8")
+    if angle is None:
+        return {"states": found}
+    return {"angles": found | {"scale": check_number("angle", angle) / 255}}
+
+
+def _basis(states, error):
+    """Basis [rank, size] of norm one and real coefficients [n_samples, rank]."""
+    size = states.shape[1]
+    flat = np.concatenate([states.real, states.imag], axis=1)
+    left, values, right = np.linalg.svd(flat, full_matrices=False)
+    coefficients = left * values
+    rest = np.cumsum((coefficients**2)[:, ::-1], axis=1)[:, ::-1]  # what is lost from each rank on
+    enough = np.append(np.sqrt(rest.max(axis=0)), 0.0) <= error
+    rank = max(1, int(np.argmax(enough)))
+    basis = right[:rank, :size] + 1j * right[:rank, size:]
+    basis.imag[np.abs(basis.imag) < 1e-12] = 0
+    return basis, coefficients[:, :rank]
+
+
+# --- Trainings ---------------------------------------------------------------------------------
+
+_TEACHERS = {
+    core.Distilled: "given",
+    core.UniformTeacher: "uniform",
+    core.ConstantTeacher: "constant",
+    core.ShuffledTeacher: "shuffled",
+    core.DecisionsOnly: "decisions",
+}
+
+
+def declare_condition(condition, *, n_samples=None, seed=None):
+    """One of the conditions of `qkdlib.core`.
+
+    Args:
+        condition: An object of one of the library's own classes.
+        n_samples, seed: For a `ShuffledTeacher` who deals its answers as the library does.
+    """
+    found = {"scale": condition.logit_scale, "budget": condition.budget}
+    if isinstance(condition, core.NoTeacher):
+        return found | {"smoothing": condition.smoothing}
+    if type(condition) not in _TEACHERS:
+        raise TypeError(f"condition must be one that the page knows, got {type(condition).__name__}")
+    directions = {core.kl_divergence: False, core.reverse_kl_divergence: True}
+    if condition.divergence not in directions:
+        raise ValueError("condition must compare by kl_divergence or reverse_kl_divergence")
+    found |= {"temperature": condition.temperature, "alpha": condition.alpha}
+    found |= {"teacher": _TEACHERS[type(condition)], "reverse": directions[condition.divergence]}
+    if n_samples is not None and isinstance(condition, core.ShuffledTeacher):
+        found["order"] = np.random.default_rng([seed, 1]).permutation(n_samples).tolist()
+    return found
+
+
+def declare_orders(n_samples, n_steps, batch_size, seed):
+    """The orders of the library's epochs, [n_epochs][n_samples], for as many steps."""
+    n_batches = -(-check_count("n_samples", n_samples) // check_count("batch_size", batch_size))
+    rows = core.batches(n_samples, batch_size, seed)
+    epochs = -(-check_count("n_steps", n_steps, minimum=0) // n_batches)
+    return [
+        np.concatenate(list(itertools.islice(rows, n_batches))).tolist() for _ in range(epochs)
+    ]
+
+
+def declare_training(
+    model,
+    train,
+    *,
+    condition=None,
+    watch=None,
+    n_steps=50,
+    batch_size=64,
+    learning_rate=None,
+    seed=0,
+    **more,
+):
+    """A training, under the names of `qkdlib.core.train` and with its defaults.
+
+    Args:
+        model: A `Model`, or what `declare` made of one.
+        train: (inputs, labels); the inputs may be declared already.
+        condition: See `declare_condition`, or a dict; by default no teacher.
+        watch: {name: (inputs, labels or None)}: what the page wants the logits of.
+        n_steps, batch_size, seed: As there.
+        learning_rate: A constant; None is the library's default, which decays.
+        **more: Entries of the engine's own, e.g. weights, orders, teacher, students, pull, shards,
+            shared, seeds, conditions; see `engine.js`.
+
+    Returns:
+        A dict for JSON.
+    """
+    def samples(pair):
+        inputs, labels = pair
+        inputs = inputs if isinstance(inputs, dict) else declare_data(inputs)
+        return {"inputs": inputs} | ({} if labels is None else {"labels": np.asarray(labels).tolist()})
+
+    if condition is not None and not isinstance(condition, dict):
+        condition = declare_condition(condition, n_samples=len(train[1]), seed=seed)
+    found = {
+        "model": model if isinstance(model, dict) else declare(model),
+        **samples(train),
+        "watch": {name: samples(pair) for name, pair in (watch or {}).items()},
+        "steps": n_steps, "batch": batch_size, "rate": learning_rate, "seed": seed,
+    }
+    return found | ({} if condition is None else {"condition": condition}) | more

@@ -1,25 +1,28 @@
 // Trains small quantum circuits in the page itself: no server, no kernel, no dependency.
 //
-// declaration.py writes what it reads; tests hold it to the Python engine. A chunk of samples is one array
-// [psi real, psi imaginary, lam real, lam imaginary][2^n amplitudes][samples], float32, where
-// lam = dL/dRe psi + i dL/dIm psi goes back through the circuit beside psi: adjoint differentiation.
+// declaration.py writes what it reads and ships it without comments; tests hold it to the Python engine.
+// A chunk of samples is one array [psi real, psi imaginary, lam real, lam imaginary][2^n amplitudes][samples]
+// of float32, where lam = dL/dRe psi + i dL/dIm psi goes back through the circuit beside psi: adjoint
+// differentiation.
 //
 //   const engine = qkdEngine(kernels)    // kernels.wasm in base64, or "" for plain JavaScript
 //   engine.start(training, handlers)     // in a Worker where there may be one; returns { stop() }
 //   engine.train(training)               // the same as a generator, for whoever has a loop of his own
 
 function qkdEngine(wasm, { memory: LIMIT = 2 ** 29, worker: mayWork = true } = {}) {
-const CHUNK = 16;  // samples: psi and lam of 7 qubits then stay in the first cache
+const EVERY = 40;  // ms between two reports of a training
+// Samples at once: so many that their states stay in the first cache.
+const chunkOf = qubits => Math.min(Math.max(2048 >> qubits, 16), 64);
 const clock = () => performance.now(), isList = Array.isArray;
-const average = values => values.reduce((a, b) => a + b, 0) / values.length;
 const range = (n, f = i => i) => Array.from({ length: n }, (_, i) => f(i));
+const average = values => values.reduce((a, b) => a + b, 0) / values.length;
 
 function refuse(reason, message, more) { throw Object.assign(new Error(message), { reason, ...more }); }
 function must(good, name, wanted, got) {
   if (!good) refuse("input", `${name} must be ${wanted}, got ${JSON.stringify(got)}`);
 }
 
-// --- Sweeps over the states --------------------------------------------------------------------------
+// --- Sweeps over the states ----------------------------------------------------------------------------
 // Addresses count floats; n runs of `run` floats begin at `starts`; s, t, r: how far off the amplitude is
 // whose bit is 1. kernels.ts holds the same for WebAssembly, four samples at a time.
 const plainKernels = {
@@ -50,11 +53,9 @@ const plainKernels = {
   // Row a of psi (pairs = 1) or of psi and lam (2) times table[a] + i sign table[rows + a].
   turn(x, pairs, rows, lanes, table, sign) {
     const { F } = heap, plane = rows * lanes;
-    for (let p = 0; p < pairs; p++) {
-      for (let a = 0; a < rows; a++) {
-        const c = F[table + a], d = sign * F[table + rows + a];
-        if (c !== 1 || d) this.rotate1(x + 2 * p * plane + a * lanes, ZERO, 1, lanes, plane, c, d);
-      }
+    for (let k = 0; k < pairs * rows; k++) {
+      const a = k % rows, c = F[table + a], d = sign * F[table + rows + a];
+      if (c !== 1 || d) this.rotate1(x + (k + (k - a)) * lanes, ZERO, 1, lanes, plane, c, d);
     }
   },
   // Any gate: d amplitudes (at `offsets`) times a d x d matrix, [entry][real, imaginary][samples].
@@ -84,7 +85,7 @@ const plainKernels = {
       for (let c = 0; c < d; c++, sums += 2) {
         let re = 0, im = 0;
         for (let g = 0; g < n; g++) {
-          let j = x + I[starts + g] + I[offsets + c], i = j - I[offsets + c] + I[offsets + r] + 2 * plane;
+          let i = x + I[starts + g] + I[offsets + r] + 2 * plane, j = x + I[starts + g] + I[offsets + c];
           for (const end = i + run; i < end; i++, j++) {
             re += F[i] * F[j] + F[i + plane] * F[j + plane]; im += F[i] * F[j + plane] - F[i + plane] * F[j];
           }
@@ -101,8 +102,8 @@ const plainKernels = {
       let i = x + a * lanes, b = sums + 2 * lanes * I[buckets + a], j = y + (a ^ flip) * lanes + Math.max(lane, 0);
       for (const end = i + lanes; i < end; i++, b++, j += lane < 0 ? 1 : 0) {
         const u = F[j], v = F[j + plane], p = back ? F[b] : F[i], q = back ? F[b + lanes] : -F[i + plane];
-        const re = p * u - q * v, im = p * v + q * u;
-        if (back) { F[i] += re; F[i + plane] += im; } else { F[b] += re; F[b + lanes] += im; }
+        const to = back ? i : b, second = back ? plane : lanes;
+        F[to] += p * u - q * v; F[to + second] += p * v + q * u;
       }
     }
   },
@@ -110,51 +111,56 @@ const plainKernels = {
 
 // One memory for all arrays; every training begins at its bottom.
 const ZERO = 32, BOTTOM = 48;
+let memory = {
+  buffer: new ArrayBuffer(65536),
+  grow(pages) {
+    const old = new Uint8Array(this.buffer);
+    this.buffer = new ArrayBuffer(old.length + 65536 * pages);
+    new Uint8Array(this.buffer).set(old);
+  },
+};
 const heap = {
-  top: BOTTOM, F: new Float32Array(BOTTOM), kernels: plainKernels, memory: null,
+  top: BOTTOM, kernels: plainKernels,
   room(floats) {  // whether there is room for so many
+    const more = Math.ceil((4 * floats - memory.buffer.byteLength) / 65536);
     if (4 * floats > LIMIT) return false;
-    if (floats <= this.F.length) return true;
-    const wanted = Math.min(LIMIT / 4, Math.max(floats, 2 * this.F.length)), old = this.F;
-    try {
-      if (this.memory) this.memory.grow(Math.ceil((4 * wanted - old.byteLength) / 65536));
-      this.F = new Float32Array(this.memory ? this.memory.buffer : wanted);
-    } catch { return false; }
-    if (!this.memory) this.F.set(old);
-    this.I = new Int32Array(this.F.buffer);
+    try { if (more > 0) memory.grow(more + (memory.buffer.byteLength >> 17)); } catch { return false; }
+    if (this.F?.buffer !== memory.buffer) [this.F, this.I] = [new Float32Array(memory.buffer), new Int32Array(memory.buffer)];
     return true;
   },
   take(n) {
     const at = this.top;
     this.top += n + 15 & ~15;
-    if (!this.room(this.top)) refuse("memory", "the training takes more memory than there is");
-    return at;
+    return this.room(this.top) ? at : refuse("memory", "the training takes more memory than there is");
   },
   put(integers) { const at = this.take(integers.length); this.I.set(integers, at); return at; },
 };
 try {
   const module = wasm && new WebAssembly.Module(Uint8Array.from(atob(wasm), c => c.charCodeAt(0)));
-  const memory = module && new WebAssembly.Memory({ initial: 1, maximum: Math.ceil(LIMIT / 65536) });
-  if (module) Object.assign(heap, { kernels: new WebAssembly.Instance(module, { env: { memory } }).exports, memory });
-} catch { /* refused: the plain kernels do it */ }
-if (heap.memory) heap.F = new Float32Array(heap.memory.buffer);
-heap.I = new Int32Array(heap.F.buffer);
+  const own = module && new WebAssembly.Memory({ initial: 1 });
+  if (module) heap.kernels = new WebAssembly.Instance(module, { env: { memory: own } }).exports;
+  memory = own || memory;
+} catch { /* refused here: the plain kernels do it */ }
+heap.room(BOTTOM);
 
-// --- Numbers --------------------------------------------------------------------------------------------
+// --- Numbers ---------------------------------------------------------------------------------------------
 
-const half = h => (h >> 15 ? -1 : 1) * (h >> 10 & 31 ? (1024 + (h & 1023)) * 2 ** ((h >> 10 & 31) - 25) : (h & 1023) * 2 ** -24);
+function half(h) {
+  const exponent = h >> 10 & 31, digits = (h & 1023) + (exponent && 1024);
+  return (h >> 15 ? -digits : digits) * 2 ** (Math.max(exponent, 1) - 25);
+}
 
 // An array [rows][columns]: nested lists, or base64 of float32, float16 or bytes.
 function decode(name, array) {
+  must(array?.length || array?.data, name, "an array", array);
   if (isList(array)) {
-    const values = Float64Array.from(array.flat()), columns = values.length / array.length;
-    must(values.length && values.every(Number.isFinite), name, "rows of numbers", array[0]);
-    return { rows: array.length, columns, values };
+    const values = Float64Array.from(array.flat());
+    must(values.every(Number.isFinite), name, "numbers", array[0]);
+    return { rows: array.length, columns: values.length / array.length, values };
   }
-  must(array?.data, name, "an array", array);
   const { shape: [rows, columns], type, data, scale = 1, shift = 0 } = array;
   const { buffer } = Uint8Array.from(atob(data), c => c.charCodeAt(0));
-  const raw = type === "u1" ? new Uint8Array(buffer) : type === "f4" ? new Float32Array(buffer) : new Uint16Array(buffer);
+  const raw = new { u1: Uint8Array, f2: Uint16Array, f4: Float32Array }[type](buffer);
   return { rows, columns, values: Float32Array.from(raw, v => scale * (type === "f2" ? half(v) : v) + shift) };
 }
 
@@ -170,59 +176,58 @@ function generator(...seeds) {
 }
 function permutation(n, draw) {
   const order = range(n);
-  for (let i = n - 1; i > 0; i--) { const j = Math.floor((i + 1) * draw()); [order[i], order[j]] = [order[j], order[i]]; }
+  for (let i = n; i > 1;) { const j = Math.floor(i-- * draw()); [order[i], order[j]] = [order[j], order[i]]; }
   return order;
 }
 
-// --- The circuit ------------------------------------------------------------------------------------------
+// --- The circuit -------------------------------------------------------------------------------------------
 
-const AXES = { x: [1, 0, 0], y: [0, 1, 0], z: [0, 0, 1] };
 // An angle is a number, or [symbol, scale, shift].
 const angleAt = (angle, values) => isList(angle) ? (angle[1] ?? 1) * values[angle[0]] + (angle[2] ?? 0) : angle;
 
 // A block, rotations of one qubit, is Rz(alpha) Ry(beta) Rz(gamma): their product, a quaternion, taken apart.
 function settle(block, weights) {
   let w = 1, x = 0, y = 0, z = 0;
-  for (const { axis, angle } of block.rotations) {
-    const half = angleAt(angle, weights) / 2, c = Math.cos(half), s = Math.sin(half), [p, q, r] = [s * axis[0], s * axis[1], s * axis[2]];
+  for (const [axis, angle] of block.rotations) {
+    const theta = angleAt(angle, weights) / 2, c = Math.cos(theta), s = Math.sin(theta);
+    const p = s * axis[0], q = s * axis[1], r = s * axis[2];
     [w, x, y, z] = [c * w - p * x - q * y - r * z, c * x + p * w + q * z - r * y,
       c * y + q * w + r * x - p * z, c * z + r * w + p * y - q * x];
   }
-  const sum = Math.atan2(z, w), difference = Math.atan2(-x, y);
-  if (block.real) { block.cos = w; block.sin = y; return; }
-  block.cos = Math.hypot(w, z); block.sin = Math.hypot(x, y);
-  block.alpha = sum + difference; block.gamma = sum - difference;
+  const sum = Math.atan2(z, w), difference = Math.atan2(-x, y), { hypot } = Math;
+  Object.assign(block, block.real ? { cos: w, sin: y, alpha: 0 }
+    : { cos: hypot(w, z), sin: hypot(x, y), alpha: sum + difference, gamma: sum - difference });
 }
 
 // Derivatives of its angles from v = Im<lam|sigma|psi> / 2 behind it: undo one rotation after the other.
 function chain(rotations, [x, y, z], weights, gradient) {
-  for (let k = rotations.length - 1; k >= 0; k--) {
-    const { axis: [p, q, r], angle } = rotations[k], along = p * x + q * y + r * z;
+  for (const [[p, q, r], angle] of [...rotations].reverse()) {
+    const along = p * x + q * y + r * z, theta = angleAt(angle, weights), c = Math.cos(theta), s = Math.sin(theta);
     if (isList(angle)) gradient[angle[0]] += (angle[1] ?? 1) * along;
-    const theta = angleAt(angle, weights), c = Math.cos(theta), s = -Math.sin(theta), rest = along * (1 - c);
-    [x, y, z] = [c * x + s * (q * z - r * y) + rest * p, c * y + s * (r * x - p * z) + rest * q, c * z + s * (p * y - q * x) + rest * r];
+    const rest = along * (1 - c);
+    [x, y, z] = [c * x - s * (q * z - r * y) + rest * p, c * y - s * (r * x - p * z) + rest * q,
+      c * z - s * (p * y - q * x) + rest * r];
   }
 }
 
-// Samples: angles, a row each; states, a row of amplitudes each, any length; or coefficients of a basis of states.
+// Samples: angles, a row each; states, a row of amplitudes each; or coefficients of a basis of states.
 class Inputs {
-  constructor(name, { angles, states, imaginary, coefficients }, model) {
-    const main = decode(name, angles || states), size = 2 ** model.qubits;
-    must(angles ? main.columns === model.data : !model.data && main.columns <= size, name,
-      model.data ? `rows of ${model.data} angles` : `rows of up to ${size} amplitudes`, `${main.columns} columns`);
-    const given = coefficients && decode(name, coefficients);
-    Object.assign(this, { name, main, angles: angles && main.values, imaginary: imaginary && decode(name, imaginary) });
-    Object.assign(this, { stored: main.rows, samples: given?.rows ?? main.rows, rank: given?.columns ?? 0, coefficients: given?.values });
+  constructor(name, { angles, states, imaginary, coefficients }, { qubits, data }) {
+    const main = decode(name, angles || states), given = coefficients && decode(name, coefficients);
+    must(angles ? main.columns === data : !data && main.columns <= 2 ** qubits, name,
+      data ? `rows of ${data} angles` : `rows of up to ${2 ** qubits} amplitudes`, `${main.columns} columns`);
+    const parts = angles ? [] : imaginary ? [main, decode(name, imaginary)] : [main];
+    Object.assign(this, { name, parts, angles: angles && main.values, stored: main.rows });
+    Object.assign(this, { samples: (given || main).rows, rank: given?.columns || 0, coefficients: given?.values });
     this.all = range(this.samples);
     this.basis = range(this.rank);
   }
   write(rows) {  // initial states into memory, [stored][real, imaginary][2^n], of norm 1
-    const { main: { columns, values }, imaginary } = this, at = this.at = heap.take(2 * rows * this.stored), { F } = heap;
+    this.at = heap.take(2 * rows * this.stored);
     for (let k = 0; k < this.stored; k++) {
-      const state = F.subarray(at + 2 * rows * k, at + 2 * rows * (k + 1)).fill(0), row = [columns * k, columns * (k + 1)];
-      if (this.angles) { state[0] = 1; continue; }
-      state.set(values.subarray(...row));
-      if (imaginary) state.set(imaginary.values.subarray(...row), rows);
+      const at = this.at + 2 * rows * k, state = heap.F.subarray(at, at + 2 * rows).fill(0);
+      if (this.angles) state[0] = 1;
+      this.parts.forEach(({ columns, values }, part) => state.set(values.subarray(columns * k, columns * (k + 1)), part * rows));
       const norm = Math.sqrt(state.reduce((sum, v) => sum + v * v, 0));
       must(norm > 0, this.name, "rows that are not all zero", `zeros in row ${k}`);
       state.forEach((v, i) => { state[i] = v / norm; });
@@ -233,12 +238,13 @@ class Inputs {
 // A model's circuit with room for a batch: `lanes` samples at once, or a basis of `rank` states.
 class Program {
   constructor(model, lanes, rank = 0) {
-    this.lanes = (rank || Math.ceil(lanes / Math.ceil(lanes / CHUNK))) + 3 & ~3;
-    Object.assign(this, { model, rows: 1 << model.qubits, classes: model.classes, tables: {}, mixes: rank ? this.lanes : 1, blocks: [] });
+    this.lanes = (rank || Math.ceil(lanes / Math.ceil(lanes / chunkOf(model.qubits)))) + 3 & ~3;
+    Object.assign(this, { model, rows: 1 << model.qubits, classes: model.classes, tables: {}, blocks: [] });
+    this.mixes = rank ? this.lanes : 1;
     this.plane = this.rows * this.lanes;
     this.capacity = Math.ceil(Math.max(lanes, rank) / this.lanes);
     this.x = heap.take(4 * this.plane * this.capacity);
-    this.items = model.items.map(([kind, ...rest]) => ({ kind, ...this[kind](...rest) }));
+    this.items = model.items.map(([kind, ...rest]) => ({ kind, parts: [], ...this[kind](...rest) }));
     for (const item of this.items) item.trained ??= item.ends.some(([, k]) => this.blocks[k].trained);
     const first = this.items.findIndex(item => item.trained);
     this.first = first < 0 ? this.items.length : first;  // what stands before is done once, see `encode`
@@ -249,67 +255,69 @@ class Program {
 
   // Runs of rows whose targets are 0 and whose controls match; what lies below all of them is one run.
   runs(rows, targets, mask = 0, value = 0) {
-    const touched = targets | mask, step = touched ? touched & -touched : rows, key = [rows, targets, mask, value];
-    if (!this.tables[key]) {
-      const starts = range(rows / step, k => k * step).filter(a => !(a & targets) && (a & mask) === value);
-      this.tables[key] = { at: heap.put(starts.map(a => a * this.lanes)), n: starts.length, run: step * this.lanes };
-    }
-    return this.tables[key];
+    const touched = targets | mask, step = touched ? touched & -touched : rows;
+    const starts = range(rows / step, k => k * step).filter(a => !(a & targets) && (a & mask) === value);
+    return this.tables[[rows, targets, mask, value]] ??=
+      { at: heap.put(starts.map(a => a * this.lanes)), n: starts.length, run: step * this.lanes };
   }
-  // Diagonal: constant phases [mask, value, angle], and turns about Z before and behind blocks [bit, number, end].
-  turn(parts, ends) { return { parts, ends, table: heap.take(2 * this.rows) }; }
+  // Diagonal: constant phases [mask, value, angle]; turns about Z before and behind blocks [bit, number, end].
+  turn(phases, ends) {
+    const at = a => phases.reduce((sum, [mask, value, angle]) => sum + ((a & mask) === value && angle), 0);
+    return { ends, constants: range(this.rows, at), table: heap.take(2 * this.rows) };
+  }
   // Blocks [number, bit, real, [[axis, angle], ...]] on different qubits, up to three of them at a time.
   sweep(list) {
-    const blocks = list.map(([k, bit, real, rotations]) => this.blocks[k] = {
-      d: 2, bit, real, runs: this.runs(this.rows, bit), sums: heap.take(8), offsets: heap.put([0, bit * this.lanes]),
-      trained: rotations.some(r => isList(r[1])), rotations: rotations.map(([axis, angle]) => ({ axis: AXES[axis] || axis, angle })),
+    const parts = list.map(([k, bit, real, rotations]) => this.blocks[k] = {
+      d: 2, bit, real, rotations, trained: rotations.some(([, angle]) => isList(angle)), sums: heap.take(8),
+      runs: this.runs(this.rows, bit), offsets: heap.put([0, bit * this.lanes]),
     });
     const groups = [];
-    for (let k = 0, left = blocks.length; left;) {
-      const size = left === 3 || left > 4 ? 3 : Math.min(left, 2), some = blocks.slice(k, k + size);
-      groups.push({ some, runs: this.runs(4 * this.rows, some.reduce((a, b) => a | b.bit, 0)), steps: some.map(b => b.bit * this.lanes) });
-      k += size; left -= size;
+    for (let k = 0, left = parts.length; left;) {
+      const size = left === 3 || left > 4 ? 3 : Math.min(left, 2), some = parts.slice(k, k += size);
+      groups.push({ some, runs: this.runs(4 * this.rows, some.reduce((a, b) => a | b.bit, 0)) });
+      left -= size;
     }
-    return { parts: blocks, groups, trained: blocks.some(block => block.trained) };
+    return { parts, groups, trained: parts.some(block => block.trained) };
   }
   // A matrix, or exp(i angle K) with K^3 = K, on target bits of the rows where `mask` is `value`.
-  gate(bits, mask, value, name, angle) {
-    const d = 1 << bits.length, [re, im = re.map(() => 0)] = this.model.matrices[name], size = 2 * d * d * this.lanes;
-    const data = angle?.[0] >= this.model.weights, targets = bits.reduce((a, b) => a | b, 0);
-    const rows = range(d, k => bits.reduce((row, bit, b) => row | (k >> bits.length - 1 - b & 1 && bit), 0));
-    const gate = {
-      d, re, im, angle, size, data, trained: isList(angle) && !data, sums: heap.take(2 * d * d), runs: this.runs(this.rows, targets, mask, value),
-      offsets: heap.put(rows.map(a => a * this.lanes)), matrices: heap.take(2 * size * (data ? this.capacity : 1)),  // gate, inverse
+  gate(bits, mask, value, matrix, angle) {
+    const d = 1 << bits.length, [re, im = re.map(() => 0)] = this.model.matrices[matrix], size = 2 * d * d * this.lanes;
+    const row = k => bits.reduce((sum, bit, b) => sum + (k >> bits.length - 1 - b & 1 && bit), 0);
+    const data = angle?.[0] >= this.model.weights, gate = {
+      d, re, im, angle, size, data, trained: isList(angle) && !data, sums: heap.take(2 * d * d),
+      runs: this.runs(this.rows, row(d - 1), mask, value), offsets: heap.put(range(d, k => row(k) * this.lanes)),
+      matrices: heap.take(2 * size * (data ? this.capacity : 1)),  // of the gate, then of its inverse
     };
     return { ...gate, parts: [gate] };
   }
   // Pauli strings [observable, signs, part, read, write] that flip the same bits share a sweep; rows where their
   // signs agree share a bucket.
   group(flips, terms) {
-    const seen = {}, signs = [], parity = v => { for (let k = 16; k; k >>= 1) v ^= v >> k; return v & 1; };
+    const seen = {}, signs = [], sign = v => { for (let k = 16; k; k >>= 1) v ^= v >> k; return 1 - 2 * (v & 1); };
     const buckets = range(this.rows, a => {
-      const odd = terms.map(([, mask]) => parity((a ^ flips) & mask));
-      return seen[odd] ??= signs.push(odd.map(o => 1 - 2 * o)) - 1;
-    }), size = 2 * this.lanes * signs.length;
+      const own = terms.map(([, mask]) => sign((a ^ flips) & mask));
+      return seen[own] ??= signs.push(own) - 1;
+    });
+    const size = 2 * this.lanes * signs.length;
     return { flips, terms, signs, size, buckets: heap.put(buckets), sums: heap.take(this.mixes * size) };
   }
 
   setWeights(weights, items = this.items.filter(item => item.trained)) {
-    const { F } = heap, { rows, lanes } = this;
+    const { F } = heap, { rows, lanes } = this, { cos, sin } = Math;
     this.weights = weights;
     for (const block of this.blocks) settle(block, weights);
     for (const item of items) {
       if (item.kind === "turn") {
-        const re = new Float64Array(rows).fill(1), im = new Float64Array(rows);
-        for (const [mask, value, angle] of [...item.parts, ...item.ends.map(([bit, k, end]) => [bit, bit, this.blocks[k][end]])]) {
-          const c = Math.cos(angle), s = Math.sin(angle);
-          for (let a = 0; a < rows; a++) {
-            if ((a & mask) !== value) continue;
-            const u = re[a];
-            re[a] = c * u - s * im[a]; im[a] = s * u + c * im[a];
-          }
+        const re = [1], im = [0];
+        for (let bit = 1; bit < rows; bit *= 2) {
+          const phase = item.ends.reduce((sum, [b, k, end]) => sum + (b === bit && this.blocks[k][end]), 0);
+          const c = cos(phase), s = sin(phase);
+          for (let a = 0; a < bit; a++) { re.push(c * re[a] - s * im[a]); im.push(s * re[a] + c * im[a]); }
         }
-        F.set(re, item.table); F.set(im, item.table + rows);
+        item.constants.forEach((phase, a) => {
+          const c = phase ? cos(phase) : 1, s = phase && sin(phase);
+          F[item.table + a] = c * re[a] - s * im[a]; F[item.table + rows + a] = s * re[a] + c * im[a];
+        });
       } else if (item.kind === "gate" && !item.data) {
         for (let l = 0; l < lanes; l++) this.writeGate(item, item.matrices, l, item.angle && angleAt(item.angle, weights));
       }
@@ -317,111 +325,107 @@ class Program {
   }
   writeGate({ d, size, re, im }, at, lane, angle) {
     const { F } = heap, { lanes } = this, c = Math.cos(angle) - 1, s = Math.sin(angle);
-    for (let rk = 0; rk < d * d; rk++) {
-      const r = Math.floor(rk / d), k = rk % d, e = at + 2 * rk * lanes + lane, inverse = at + size + 2 * (k * d + r) * lanes + lane;
-      let u = re[rk], v = im[rk];
+    re.forEach((_, e) => {
+      const r = Math.floor(e / d), k = e % d, to = at + 2 * e * lanes + lane, back = at + size + 2 * (k * d + r) * lanes + lane;
+      let u = re[e], v = im[e];
       if (angle !== undefined) {  // 1 + (cos - 1) K^2 + i sin K
         [u, v] = [(r === k) - s * v, s * u];
-        for (let a = r * d, b = k; b < d * d; a++, b += d) { u += c * (re[a] * re[b] - im[a] * im[b]); v += c * (re[a] * im[b] + im[a] * re[b]); }
+        for (let a = r * d, b = k; b < d * d; a++, b += d) {
+          u += c * (re[a] * re[b] - im[a] * im[b]); v += c * (re[a] * im[b] + im[a] * re[b]);
+        }
       }
-      F[e] = F[inverse] = u; F[e + lanes] = v; F[inverse + lanes] = -v;
-    }
+      F[to] = F[back] = u; F[to + lanes] = v; F[back + lanes] = -v;
+    });
   }
 
   // Puts samples into the lanes: rows of the inputs, or the basis of inputs of low rank.
   load(inputs, rows, begin = this.first) {
-    const { F } = heap, { lanes, plane, model } = this, size = 2 * this.rows, order = inputs.rank ? inputs.basis : rows, from = [];
+    const { F } = heap, { lanes, model } = this, size = 2 * this.rows, order = inputs.rank ? inputs.basis : rows, from = [];
     Object.assign(this, { inputs, order: rows, batch: rows.length, chunks: Math.ceil(order.length / lanes) });
     for (let chunk = 0; chunk < this.chunks; chunk++) {
-      const x = this.x + 4 * plane * chunk, here = Math.min(lanes, order.length - chunk * lanes);
-      for (let l = 0; l < here; l++) from[l] = inputs.at + size * order[chunk * lanes + l];
-      for (let a = 0, to = x; a < size; a++, to += lanes) {
+      const samples = order.slice(chunk * lanes, (chunk + 1) * lanes), here = samples.length;
+      samples.forEach((sample, l) => { from[l] = inputs.at + size * sample; });
+      for (let a = 0, to = this.at(chunk); a < size; a++, to += lanes) {
         for (let l = 0; l < here; l++) F[to + l] = F[from[l] + a];
         for (let l = here; l < lanes; l++) F[to + l] = 0;
       }
       for (const item of this.items.slice(begin)) {
-        for (let l = 0; item.data && l < here; l++) {
-          const [symbol, ...affine] = item.angle, at = order[chunk * lanes + l] * model.data + symbol - model.weights;
+        if (item.data) samples.forEach((sample, l) => {
+          const [symbol, ...affine] = item.angle, at = sample * model.data + symbol - model.weights;
           this.writeGate(item, item.matrices + 2 * item.size * chunk, l, angleAt([at, ...affine], inputs.angles));
-        }
+        });
       }
     }
   }
+  at(chunk) { return this.x + 4 * this.plane * chunk; }
   // What the circuit does before its first weight, once for all samples.
   *encode(inputs) {
     inputs.write(this.rows);
     const { lanes } = this, piece = inputs.rank || this.capacity * lanes, size = 2 * this.rows;
     for (let k = 0; k < inputs.stored && this.first; k += piece) {
-      const rows = range(Math.min(piece, inputs.stored - k), j => k + j), { F } = heap;
+      const rows = range(Math.min(piece, inputs.stored - k), j => k + j);
       this.load(inputs, rows, 0);
       yield* this.forward(0, this.first);
       rows.forEach((row, j) => {
-        const from = this.x + 4 * this.plane * Math.floor(j / lanes) + j % lanes;
-        for (let a = 0; a < size; a++) F[inputs.at + size * row + a] = F[from + a * lanes];
+        const from = this.at(Math.floor(j / lanes)) + j % lanes;
+        for (let a = 0; a < size; a++) heap.F[inputs.at + size * row + a] = heap.F[from + a * lanes];
       });
     }
   }
 
   // One item forwards on psi, or (back) its inverse on psi and lam.
-  act(item, x, chunk, back) {
-    const { kernels } = heap, { rows, lanes, plane } = this, sign = back ? -1 : 1;
+  act(item, chunk, back) {
+    const { kernels } = heap, { rows, lanes, plane } = this, sign = back ? -1 : 1, x = this.at(chunk);
     if (item.kind === "turn") kernels.turn(x, back ? 2 : 1, rows, lanes, item.table, sign);
     else if (item.kind === "sweep") {
-      for (const { some, runs: { at, n, run }, steps } of item.groups) {
-        const numbers = some.flatMap(block => [block.cos, sign * block.sin]);
+      for (const { some, runs: { at, n, run } } of item.groups) {
+        const steps = some.map(block => block.bit * lanes), numbers = some.flatMap(block => [block.cos, sign * block.sin]);
         kernels["rotate" + some.length](x, at, back ? n : n / 2, run, ...steps, ...numbers);
       }
     } else {
-      const { runs: { at, n, run }, offsets, d, size, data } = item, matrix = item.matrices + (data ? 2 * size * chunk : 0) + (back ? size : 0);
+      const { runs: { at, n, run }, offsets, d, size, data } = item;
+      const matrix = item.matrices + (data ? 2 * size * chunk : 0) + (back ? size : 0);
       for (let p = back ? 2 : 0; p >= 0; p -= 2) kernels.apply(x + p * plane, at, n, run, lanes, offsets, d, matrix, plane);
     }
   }
   *forward(begin = this.first, end = this.items.length) {
     for (let chunk = 0; chunk < this.chunks; chunk++) {
-      for (let k = begin; k < end; k++) this.act(this.items[k], this.x + 4 * this.plane * chunk, chunk, false);
+      for (let k = begin; k < end; k++) this.act(this.items[k], chunk, false);
       yield;
     }
   }
 
-  // Sums over the lanes, table[mixes][lanes], to samples, values[batch * stride], or back. A sample of low rank
-  // is psi_b = sum_i c_bi psi_i, and what is quadratic in it a sum over pairs.
-  exchange(table, values, at, stride, chunk, factor, back) {
-    const { lanes, batch, order, inputs: { rank, coefficients: c } } = this;
-    for (let b = rank ? 0 : chunk * lanes, l = 0; b < batch && (rank || l < lanes); b++, l++) {
-      const v = b * stride + at;
-      if (!rank && back) table[l] += factor * values[v];
-      if (!rank && !back) values[v] += factor * table[l];
-      for (let i = 0, from = order[b] * rank; i < rank; i++) {
-        for (let j = 0, t = i * lanes; j < rank; j++, t++) {
-          const weight = factor * c[from + i] * c[from + j];
-          if (back) table[t] += weight * values[v];
-          else values[v] += weight * table[t];
-        }
+  // From sums over the lanes, F[at + l], to values[batch * stride + k], or back. A sample of low rank is
+  // psi_b = sum_i c_bi psi_i; what is quadratic in it is a sum over pairs, F[at + i * size + l].
+  exchange(at, size, values, k, stride, chunk, factor, back) {
+    const { F } = heap, { lanes, batch, order, inputs: { rank, coefficients: c } } = this;
+    const add = (f, v, weight) => { if (back) F[f] += weight * values[v]; else values[v] += weight * F[f]; };
+    if (!rank) for (let l = 0, b = chunk * lanes; l < lanes && b < batch; l++, b++) add(at + l, b * stride + k, factor);
+    for (let b = 0; rank && b < batch; b++) {
+      const from = order[b] * rank;
+      for (let i = 0; i < rank; i++) {
+        for (let l = 0; l < rank; l++) add(at + i * size + l, b * stride + k, factor * c[from + i] * c[from + l]);
       }
     }
   }
   // values += what terms say of the states, <psi| . |peer>; or (back) lam += the terms on the peer's states.
   meet(groups, peer, values, stride, back) {
-    const { F, kernels } = heap, { rows, lanes, plane, mixes, inputs: { rank } } = this, table = new Float64Array(mixes * lanes);
+    const { rows, lanes, plane, mixes, inputs: { rank } } = this;
     for (let chunk = 0; chunk < this.chunks; chunk++) {
-      const at = 4 * plane * chunk;
+      const x = this.at(chunk) + (back ? 2 * plane : 0), y = peer.at(chunk);
       for (const { flips, terms, signs, size, buckets, sums } of groups) {
-        const sweep = i => kernels.meet(this.x + at + (back ? 2 * plane : 0), peer.x + at, rows, lanes, flips, rank ? i : -1, buckets, sums + i * size, back);
-        F.fill(0, sums, sums + mixes * size);
-        for (let i = 0; !back && i < (rank || 1); i++) sweep(i);
-        terms.forEach(([k, , part, read, write], term) => {
-          table.fill(0);
-          if (back) this.exchange(table, values, k, stride, chunk, write, back);
-          for (let t = 0; t < mixes * lanes; t++) {
-            const first = sums + Math.floor(t / lanes) * size + part * lanes + t % lanes;
-            for (let b = 0; b < signs.length; b++) {
-              if (back) F[first + 2 * b * lanes] += signs[b][term] * table[t];
-              else table[t] += signs[b][term] * F[first + 2 * b * lanes];
-            }
+        const sweep = () => {
+          for (let i = 0; i < (rank || 1); i++) {
+            heap.kernels.meet(x, y, rows, lanes, flips, rank ? i : -1, buckets, sums + i * size, back);
           }
-          if (!back) this.exchange(table, values, k, stride, chunk, read, back);
-        });
-        for (let i = 0; back && i < (rank || 1); i++) sweep(i);
+        };
+        heap.F.fill(0, sums, sums + mixes * size);
+        if (!back) sweep();
+        signs.forEach((own, b) => terms.forEach(([k, , part, read, write], t) => {
+          const factor = own[t] * (back ? write : read);
+          this.exchange(sums + (2 * b + part) * lanes, size, values, k, stride, chunk, factor, back);
+        }));
+        if (back) sweep();
       }
     }
     return values;
@@ -430,46 +434,50 @@ class Program {
   overlaps(peer) { return this.meet(this.peers, peer, new Float64Array(2 * this.batch), 2, false); }  // <peer|psi>
   seedPeer(peer, factors) { this.meet(this.peers, peer, factors, 2, true); }
   seed(slopes) {  // lam from dL/dvalues
-    for (let x = this.x, k = 0; k < this.chunks; k++, x += 4 * this.plane) heap.F.fill(0, x + 2 * this.plane, x + 4 * this.plane);
+    for (let k = 0; k < this.chunks; k++) heap.F.fill(0, this.at(k) + 2 * this.plane, this.at(k + 1));
     this.meet(this.groups, this, slopes, this.classes, true);
   }
 
   // Adds dL/dweights to the gradient; psi is undone on the way.
   *backward(gradient) {
-    const { F, kernels } = heap, { lanes, plane, weights } = this, items = this.items.slice(this.first);
-    const trained = item => item.kind === "turn" ? [] : item.parts.filter(part => part.trained);
-    for (const { sums, d } of items.flatMap(trained)) F.fill(0, sums, sums + 2 * d * d);
+    const { F, kernels } = heap, { weights } = this, items = this.items.slice(this.first);
+    const trained = item => item.parts.filter(part => part.trained), all = items.flatMap(trained);
+    for (const { sums, d } of all) F.fill(0, sums, sums + 2 * d * d);
     for (let chunk = 0; chunk < this.chunks; chunk++) {
-      const x = this.x + 4 * plane * chunk;
       for (let k = items.length - 1; k >= 0; k--) {
-        for (const { runs: { at, n, run }, offsets, d, sums } of trained(items[k])) kernels.pull(x, at, n, run, offsets, d, plane, sums);
-        if (k) this.act(items[k], x, chunk, true);
+        for (const { runs: { at, n, run }, offsets, d, sums } of trained(items[k])) {
+          kernels.pull(this.at(chunk), at, n, run, offsets, d, this.plane, sums);
+        }
+        if (k) this.act(items[k], chunk, true);
       }
       yield;
     }
-    for (const { sums, rotations, alpha = 0, re, im, angle } of items.flatMap(trained)) {
-      const G = F.subarray(sums, sums + 32), c = Math.cos(alpha), s = Math.sin(alpha);  // <lam_r|psi_c>: real, imaginary
+    for (const { sums, rotations, alpha, re, im, angle } of all) {
+      const G = F.subarray(sums, sums + 32);  // <lam_r|psi_c>: real, imaginary
       if (rotations) {
-        const x = (G[3] + G[5]) / 2, y = (G[4] - G[2]) / 2, z = (G[1] - G[7]) / 2;
-        chain(rotations, [c * x - s * y, s * x + c * y, z], weights, gradient);
-      } else gradient[angle[0]] -= (angle[1] ?? 1) * re.reduce((sum, v, e) => sum + v * G[2 * e + 1] + im[e] * G[2 * e], 0);
+        const c = Math.cos(alpha) / 2, s = Math.sin(alpha) / 2, x = G[3] + G[5], y = G[4] - G[2];
+        chain(rotations, [c * x - s * y, s * x + c * y, (G[1] - G[7]) / 2], weights, gradient);
+      } else {
+        const sum = re.reduce((total, v, e) => total + v * G[2 * e + 1] + im[e] * G[2 * e], 0);
+        gradient[angle[0]] -= (angle[1] ?? 1) * sum;
+      }
     }
   }
 
   // Expectation values of many samples, as many at a time as there is room for.
   *expectation(weights, inputs, rows = inputs.all) {
-    const piece = inputs.rank ? rows.length : this.capacity * this.lanes, out = new Float64Array(rows.length * this.classes);
+    const piece = inputs.rank ? rows.length : this.capacity * this.lanes, out = [];
     this.setWeights(weights);
     for (let k = 0; k < rows.length; k += piece) {
       this.load(inputs, rows.slice(k, k + piece));
       yield* this.forward();
-      out.set(this.values(), k * this.classes);
+      out.push(...this.values());
     }
     return out;
   }
 }
 
-// --- Losses: (what is wanted ..., logits, classes, settings) -> values [batch], slopes [batch * classes] ----
+// --- Losses: (what is wanted ..., logits, classes, settings) -> values [batch], slopes [batch * classes] -------
 
 function logSoftened(logits, classes, T = 1) {
   const out = Float64Array.from(logits, z => z / T);
@@ -481,79 +489,63 @@ function logSoftened(logits, classes, T = 1) {
   }
   return out;
 }
-function perRow(logits, classes, row) {
-  const values = new Float64Array(logits.length / classes), slopes = new Float64Array(logits.length);
-  for (let b = 0; b < values.length; b++) values[b] = row(b * classes, (b + 1) * classes, slopes);
+// value(i): what entry i adds to its row's value; slope(i, value of the row).
+function perRow({ length }, classes, value, slope) {
+  const values = new Float64Array(length / classes), slopes = new Float64Array(length);
+  for (let i = 0; i < length; i++) values[Math.floor(i / classes)] += value(i);
+  for (let i = 0; i < length; i++) slopes[i] = slope(i, values[Math.floor(i / classes)]);
   return { values, slopes };
 }
 const losses = {
   crossEntropy(targets, logits, classes) {  // targets: probabilities
-    const log = logSoftened(logits, classes);
-    return perRow(logits, classes, (first, end, slopes) => {
-      let value = 0, total = 0;
-      for (let i = first; i < end; i++) { value -= targets[i] * log[i]; total += targets[i]; }
-      for (let i = first; i < end; i++) slopes[i] = total * Math.exp(log[i]) - targets[i];
-      return value;
-    });
+    const log = logSoftened(logits, classes), { exp } = Math;
+    return perRow(logits, classes, i => -targets[i] * log[i], i => exp(log[i]) - targets[i]);
   },
   // KL(teacher || student) of the softened distributions; reverse: KL(student || teacher).
   divergence(teacher, logits, classes, T = 1, reverse = false) {
-    const t = logSoftened(teacher, classes, T), s = logSoftened(logits, classes, T);
-    return perRow(logits, classes, (first, end, slopes) => {
-      let value = 0;
-      for (let i = first; i < end; i++) value += reverse ? Math.exp(s[i]) * (s[i] - t[i]) : Math.exp(t[i]) * (t[i] - s[i]);
-      for (let i = first; i < end; i++) {
-        slopes[i] = (reverse ? Math.exp(s[i]) * (s[i] - t[i] - value) : Math.exp(s[i]) - Math.exp(t[i])) / T;
-      }
-      return Math.max(value, 0);
-    });
+    const t = logSoftened(teacher, classes, T), s = logSoftened(logits, classes, T), { exp } = Math;
+    return reverse
+      ? perRow(logits, classes, i => exp(s[i]) * (s[i] - t[i]), (i, value) => exp(s[i]) * (s[i] - t[i] - value) / T)
+      : perRow(logits, classes, i => exp(t[i]) * (t[i] - s[i]), i => (exp(s[i]) - exp(t[i])) / T);
   },
   // Eq. 7: alpha T^2 KL + (1 - alpha) CE.
   distillation(teacher, targets, logits, classes, { temperature: T, alpha, reverse }) {
     const soft = losses.divergence(teacher, logits, classes, T, reverse), hard = losses.crossEntropy(targets, logits, classes);
-    const mix = (a, b) => a.map((v, i) => alpha * T * T * v + (1 - alpha) * b[i]);
-    return { values: mix(soft.values, hard.values), slopes: mix(soft.slopes, hard.slopes) };
+    const mix = name => soft[name].map((v, i) => alpha * T * T * v + (1 - alpha) * hard[name][i]);
+    return { values: mix("values"), slopes: mix("slopes") };
   },
-  squaredError(targets, outputs, classes) {
-    return perRow(outputs, classes, (first, end, slopes) => {
-      let value = 0;
-      for (let i = first; i < end; i++) { slopes[i] = 2 * (outputs[i] - targets[i]); value += slopes[i] ** 2 / 4; }
-      return value;
-    });
-  },
+  squaredError: (targets, outputs, classes) =>
+    perRow(outputs, classes, i => (outputs[i] - targets[i]) ** 2, i => 2 * (outputs[i] - targets[i])),
   // 1 - mean |<peer|own>|^2 of states that Programs hold; its slope by own's is sum slopes[j] peer_j, complex.
   infidelity(own, peers) {
     const slopes = peers.map(peer => own.overlaps(peer)), values = new Float64Array(own.batch).fill(1);
     for (const overlap of slopes) {
       overlap.forEach((v, i) => { values[i >> 1] -= v * v / peers.length; overlap[i] = -2 / peers.length * v; });
     }
-    return { values: values.map(v => Math.min(Math.max(v, 0), 1)), slopes };
+    return { values, slopes };
   },
 };
 
 // What a student is told instead of the teacher's logits [samples * classes]: the controls of a distillation.
-const TEACHERS = {
+const teachers = {
   given: said => said,
   uniform: said => said.map(() => 0),
-  constant(said, classes) {
-    const mean = new Float64Array(classes);
-    said.forEach((z, i) => { mean[i % classes] += z * classes / said.length; });
-    return said.map((_, i) => mean[i % classes]);
+  constant(said, C) {
+    const means = range(C, c => average(said.filter((_, i) => i % C === c)));
+    return said.map((_, i) => means[i % C]);
   },
-  shuffled: (said, classes, order) => said.map((_, i) => said[order[Math.floor(i / classes)] * classes + i % classes]),
-  decisions(said, classes) {
-    const out = new Float64Array(said.length);
-    let margin = 0;
-    for (let b = 0; b < said.length; b += classes) {
-      const row = said.slice(b, b + classes), top = Math.max(...row), rest = (row.reduce((x, y) => x + y) - top) / (classes - 1);
-      margin += (top - rest) * classes / said.length;
-      out[b + row.indexOf(top)] = 1;
-    }
-    return out.map(v => v * margin);
+  shuffled: (said, C, order) => gather(said, order, C),
+  decisions(said, C) {
+    const rows = range(said.length / C, b => [...said.slice(b * C, b * C + C)]), tops = rows.map(row => Math.max(...row));
+    const margin = average(rows.map((row, b) => tops[b] - (C * average(row) - tops[b]) / (C - 1)));
+    return rows.flatMap((row, b) => row.map((_, c) => c === row.indexOf(tops[b]) ? margin : 0));
   },
 };
 
-// --- Training ----------------------------------------------------------------------------------------
+// --- Training ------------------------------------------------------------------------------------------------
+
+const gather = (values, rows, C) =>
+  Float64Array.from({ length: rows.length * C }, (_, i) => values[rows[Math.floor(i / C)] * C + i % C]);
 
 // Rows of one batch after the other: epochs that were given, then some of our own.
 function* batches(n, size, epochs, draw) {
@@ -562,231 +554,230 @@ function* batches(n, size, epochs, draw) {
     for (let first = 0; first < n; first += size) yield order.slice(first, first + size);
   }
 }
-const gather = (values, rows, classes) => Float64Array.from({ length: rows.length * classes }, (_, i) => values[rows[Math.floor(i / classes)] * classes + i % classes]);
 
-function check(spec) {
-  const { steps = 50, batch = 64, rate = null, seed = 0, students = 1, condition = {}, pull = {} } = spec;
-  const positive = v => Number.isFinite(v) && v > 0;
-  for (const [name, value] of Object.entries({ steps, batch, students })) must(Number.isInteger(value) && value > 0, name, "a positive integer", value);
-  must(Number.isInteger(seed) && seed >= 0, "seed", "an integer of at least 0", seed);
-  const { temperature = 1, scale = 1, alpha = 0, smoothing = 0, teacher = "none" } = condition;
-  for (const [name, value] of Object.entries({ temperature, logit_scale: scale, rate: rate ?? 1 })) must(positive(value), name, "a positive number", value);
-  for (const [name, value] of Object.entries({ alpha, smoothing })) must(value >= 0 && value <= 1, name, "in [0, 1]", value);
-  must(teacher === "none" || TEACHERS[teacher], "teacher", "none, " + Object.keys(TEACHERS).join(", "), teacher);
+const RULES = {
+  "a positive integer": [v => Number.isInteger(v) && v > 0, "steps", "batch", "students", "seeds", "budget"],
+  "a positive number": [v => v > 0 && v < Infinity, "rate", "temperature", "scale"],
+  "a number in [0, 1]": [v => v >= 0 && v <= 1, "alpha", "smoothing"],
+  "a number of at least 0": [v => v >= 0 && v < Infinity, "seed", "weight", "warm_up", "l2"],
+};
+function check(settings) {
+  for (const [wanted, [good, ...names]] of Object.entries(RULES)) {
+    for (const name of names) must(settings[name] == null || good(settings[name]), name, wanted, settings[name]);
+  }
 }
 
-// Memory and circuits for a training, and the teacher's if it is trained here.
-function* setUp(spec) {
-  check(spec);
-  const { model, students = 1, batch = 64, shared, watch = {} } = spec, sets = {}, n = model.qubits;
-  for (const [name, declared] of Object.entries({ inputs: spec.inputs, ...shared && { shared }, ...watch })) {
-    sets[name] = new Inputs(name, declared.inputs || declared, model);
+// Memory and circuits for a training, and for its teacher's if that is trained here.
+function* setUp(given) {
+  const conditions = given.conditions || [given.condition || {}];
+  const spec = { steps: 50, batch: 64, students: 1, seed: 0, l2: 0, pull: {}, watch: {}, ...given, conditions };
+  [spec, spec.pull, ...conditions].forEach(check);
+  const { model, students } = spec, named = { inputs: spec.inputs, ...spec.watch, ...spec.shared && { shared: spec.shared } };
+  const sets = {}, sum = (total, set) => total + 2 * set.stored;
+  for (const name in named) sets[name] = new Inputs(name, named[name].inputs || named[name], model);
+  const all = Object.values(sets), rank = Math.max(...all.map(set => set.rank));
+  const lanes = Math.min(spec.batch, Math.max(...all.map(set => set.samples)));
+  const size = n => heap.top + 2 ** n * (4 * (rank || lanes + 16) * students + all.reduce(sum, 64));
+  let n = model.qubits;
+  while (n && !heap.room(size(n))) n--;
+  if (n < model.qubits) {
+    const megabytes = Math.ceil(size(model.qubits) / 2 ** 18);
+    refuse("memory", `${model.qubits} qubits take ${megabytes} MB, more than there is; ${n} would fit`, { fits: n });
   }
-  const all = Object.values(sets), rank = Math.max(...all.map(set => set.rank)), lanes = Math.min(batch, Math.max(...all.map(set => set.samples)));
-  const floats = qubits => 2 ** qubits * (4 * (rank || lanes + 16) * students + all.reduce((sum, set) => sum + 2 * set.stored, 64));
-  if (!heap.room(heap.top + floats(n))) {
-    let fits = n - 1;
-    while (fits > 0 && !heap.room(heap.top + floats(fits))) fits--;
-    refuse("memory", `${n} qubits would take ${Math.ceil(floats(n) / 2 ** 18)} MB, more than there is; ${fits} would fit`, { fits });
-  }
-  const programs = Array.from({ length: students }, () => new Program(model, lanes, rank));
+  const programs = range(students, () => new Program(model, lanes, rank)), other = spec.teacher?.training;
   for (const set of all) yield* programs[0].encode(set);
-  const teacher = spec.teacher?.training && { ...spec, teacher: null, condition: {}, weights: null, watch: {}, ...spec.teacher.training };
-  return { sets, programs, teacher: teacher && { spec: teacher, setup: yield* setUp(teacher) } };
+  // A teacher that is trained here has its student's settings, but for its own.
+  const own = { seed: spec.seed + 1000, teacher: null, weights: null, watch: {}, students: 1, condition: {}, conditions: null };
+  return { spec, sets, programs, teacher: other && (yield* setUp({ ...given, ...own, ...other })) };
 }
 
 // A training of one student, or of several that pull at each other. Yields now and then: nothing, or a report.
-function* run(spec, { sets, programs, teacher }, quiet = false) {
-  const { model, seed = 0, rate = null, l2 = 0, pull = {}, shards, condition = {}, batch = 64, every = 40 } = spec;
+function* run(setup, condition, nth = 0, quiet = false) {
+  const { spec, sets, programs, teacher } = setup, { model, shards, pull, rate, l2, labels } = spec, seed = spec.seed + nth;
   const { temperature = 1, alpha = 0, reverse, scale: factor = 1, smoothing = 0, budget = 1 } = condition;
-  const K = programs.length, C = model.observables.length, samples = sets.inputs.samples, scale = model.scale * factor;
-  const draw = generator(seed, 1), steps = (spec.steps ?? 50) * budget;
+  const K = programs.length, C = model.classes, { samples } = sets.inputs, scale = model.scale * factor, steps = spec.steps * budget;
 
   // What is wanted
-  let said = null, loss;
-  if (condition.teacher && condition.teacher !== "none") {
-    if (teacher) {
-      const { weights } = yield* run({ ...teacher.spec, seed: (teacher.spec.seed ?? 0) + (spec.nth || 0) }, teacher.setup, true);
-      said = (yield* teacher.setup.programs[0].expectation(weights[0], teacher.setup.sets.inputs)).map(v => v * teacher.spec.model.scale);
-    } else said = decode("teacher logits", spec.teacher?.logits).values;
-    must(said.length === samples * C, "teacher logits", `${samples} rows of ${C}`, said.length);
-    said = TEACHERS[condition.teacher](Float64Array.from(said), C, condition.order || permutation(samples, draw));
+  let said = null;
+  if (condition.teacher) {
+    if (teacher && teacher.nth !== nth) {
+      const { weights: [w] } = yield* run(teacher, teacher.spec.conditions[0], nth, true);
+      said = (yield* teacher.programs[0].expectation(w, teacher.sets.inputs)).map(v => v * teacher.spec.model.scale);
+      Object.assign(teacher, { nth, said });
+    }
+    said = teacher ? teacher.said : decode("teacher", spec.teacher?.logits).values;
+    must(said.length === samples * C, "teacher", `${samples} rows of ${C} logits`, said.length);
+    must(teachers[condition.teacher], "teacher", "one of " + Object.keys(teachers), condition.teacher);
+    said = teachers[condition.teacher](said, C, condition.order || permutation(samples, generator(seed, 1)));
   }
-  const squared = spec.loss === "squared", targets = spec.targets ? decode("targets", spec.targets).values : new Float64Array(samples * C).fill(smoothing / C);
-  if (!spec.targets) {
-    must(spec.labels?.length === samples, "labels", `one for each of ${samples} samples`, spec.labels?.length);
-    spec.labels.forEach((label, b) => {
-      must(Number.isInteger(label) && label >= 0 && label < C, "labels", `integers below ${C}`, label);
-      targets[b * C + label] += 1 - smoothing;
-    });
-  }
-  const answer = (logits, rows) => {
+  const right = label => Number.isInteger(label) && label >= 0 && label < C;
+  must(spec.targets || labels?.length === samples && labels.every(right), "labels", `${samples} integers below ${C}`, labels);
+  const targets = spec.targets ? decode("targets", spec.targets).values
+    : labels.flatMap(label => range(C, c => smoothing / C + (c === label ? 1 - smoothing : 0)));
+  const loss = (logits, rows) => {
     const wanted = gather(targets, rows, C);
-    if (squared) return losses.squaredError(wanted, logits, C);
-    if (!said) return losses.crossEntropy(wanted, logits, C);
-    return losses.distillation(gather(said, rows, C), wanted, logits, C, { temperature, alpha, reverse });
+    if (said) return losses.distillation(gather(said, rows, C), wanted, logits, C, { temperature, alpha, reverse });
+    return (spec.loss === "squared" ? losses.squaredError : losses.crossEntropy)(wanted, logits, C);
   };
 
   // Where it starts, and in what order it goes
-  const weights = programs.map((_, k) => {
-    const given = spec.weights?.[k], from = generator(seed, 2, k);
+  const weights = range(K, k => {
+    const draw = generator(seed, 2, k), given = !nth && spec.weights?.[k];
     must(!given || given.length === model.weights, "weights", `${model.weights} numbers`, given?.length);
-    return Float64Array.from({ length: model.weights }, (_, i) => given ? given[i] : 2 * Math.PI * from());
+    return Float64Array.from(given || range(model.weights, () => 2 * Math.PI * draw()));
   });
-  const orders = programs.map((_, k) => batches(shards ? shards[k].length : samples, batch, spec.orders, generator(seed, 3)));
-  const meeting = sets.shared && batches(sets.shared.samples, batch, spec.shared_orders, generator(seed, 4));
-  const moments = weights.map(w => [new Float64Array(w.length), new Float64Array(w.length)]);
-  const history = weights.map(() => []), distances = weights.map(() => []);
+  const moments = weights.map(w => [w.map(() => 0), w.map(() => 0)]), history = range(K, () => []), distances = range(K, () => []);
+  const orders = range(K, k => batches(shards?.[k].length ?? samples, spec.batch, spec.orders, generator(seed, 3)));
+  const common = sets.shared && batches(sets.shared.samples, spec.batch, spec.shared_orders, generator(seed, 4));
 
+  // Through a batch and back; `learns` from labels, is pulled at with `force`, or both.
   function* pass(set, rows, learns, force, gradients) {
     for (let k = 0; k < K; k++) { programs[k].load(set, rows[k]); yield* programs[k].forward(); }
     const logits = programs.map(program => program.values().map(v => v * scale));
     for (let k = 0; k < K; k++) {
-      const program = programs[k], size = rows[k].length, slopes = new Float64Array(size * C), others = programs.filter(p => p !== program);
-      const add = (found, weight) => found.forEach((v, i) => { slopes[i] += weight * scale / size * v; });
+      const program = programs[k], size = rows[k].length, slopes = new Float64Array(size * C), others = range(K).filter(j => j !== k);
+      const add = (found, weight) => found.slopes.forEach((v, i) => { slopes[i] += weight * scale / size * v; });
       if (learns) {
-        const found = answer(logits[k], rows[k]);
-        history[k].push(average(found.values) + (l2 && l2 * weights[k].reduce((sum, w) => sum + w * w, 0)));
-        add(found.slopes, 1);
+        const found = loss(logits[k], rows[k]);
+        history[k].push(average(found.values) + l2 * weights[k].reduce((sum, w) => sum + w * w, 0));
+        add(found, 1);
       }
       if (force && pull.kind === "kl") {
-        const T = pull.temperature ?? 1, mean = new Float64Array(slopes.length);
-        for (let j = 0; j < K; j++) if (j !== k) logSoftened(logits[j], C, T).forEach((v, i) => { mean[i] += Math.exp(v) / (K - 1); });
-        const found = losses.divergence(mean.map(p => T * Math.log(Math.max(p, 1e-300))), logits[k], C, T);
+        const T = pull.temperature ?? 1, logs = others.map(j => logSoftened(logits[j], C, T));
+        const mean = slopes.map((_, i) => T * Math.log(Math.max(average(logs.map(log => Math.exp(log[i]))), 1e-300)));
+        const found = losses.divergence(mean, logits[k], C, T);
         distances[k].push(T * T * average(found.values));
-        add(found.slopes, force * T * T);
+        add(found, force * T * T);
       }
       program.seed(slopes);
       if (force && pull.kind === "infidelity") {
-        const found = losses.infidelity(program, others);
+        const found = losses.infidelity(program, others.map(j => programs[j]));
         distances[k].push(average(found.values));
-        found.slopes.forEach((slope, j) => program.seedPeer(others[j], slope.map(v => v * force / size)));
+        found.slopes.forEach((slope, j) => program.seedPeer(programs[others[j]], slope.map(v => v * force / size)));
       }
     }
     for (let k = 0; k < K; k++) yield* programs[k].backward(gradients[k]);
   }
 
   function* report(type, step) {
-    const seen = {};
-    for (const name of Object.keys(spec.watch || {})) {
-      const { labels } = spec.watch[name], logits = [];
+    const watch = {};
+    for (const name in spec.watch) {
+      const logits = [], { labels } = spec.watch[name];
       for (let k = 0; k < K; k++) logits.push((yield* programs[k].expectation(weights[k], sets[name])).map(v => v * model.scale));
-      seen[name] = { logits, ...labels && grade(logits, labels, C) };
+      watch[name] = { logits, ...labels && grade(logits, labels, C) };
     }
-    return { type, step, steps, weights: weights.map(w => w.slice()), losses: history, distances, watch: seen };
+    return { type, step, steps, weights: weights.map(w => w.slice()), losses: history, distances, watch };
   }
 
-  let due = clock() + every;
-  for (let step = 0; step < steps; step++) {
-    const rows = orders.map((order, k) => { const found = order.next().value; return shards ? found.map(i => shards[k][i]) : found; });
+  for (let step = 0, due = clock() + EVERY; step < steps; step++) {
+    const rows = orders.map((order, k) => order.next().value.map(i => shards ? shards[k][i] : i)), met = common?.next().value;
     const gradients = weights.map(w => w.map(v => 2 * l2 * v)), before = weights.map(w => w.slice());
-    const force = K > 1 && pull.weight ? pull.weight * (pull.warm_up ? Math.min(1, step / pull.warm_up) : 1) : 0;
+    const force = K > 1 && pull.weight && pull.weight * (pull.warm_up ? Math.min(1, step / pull.warm_up) : 1);
     programs.forEach((program, k) => program.setWeights(weights[k]));
-    const together = meeting && Array(K).fill(meeting.next().value);
-    if (force && meeting) yield* pass(sets.shared, together, false, force, gradients);
-    yield* pass(sets.inputs, rows, true, meeting ? 0 : force, gradients);
-    const now = rate ?? 0.05 * 0.9 ** Math.floor(step / 50);
+    if (common && force) yield* pass(sets.shared, range(K, () => met), false, force, gradients);
+    yield* pass(sets.inputs, rows, true, !common && force, gradients);
+    const now = (rate ?? 0.05 * 0.9 ** Math.floor(step / 50)) / (1 - 0.9 ** (step + 1)), second = 1 - 0.999 ** (step + 1);
     weights.forEach((w, k) => gradients[k].forEach((g, i) => {  // Adam
       const [mean, square] = moments[k];
       mean[i] += 0.1 * (g - mean[i]); square[i] += 0.001 * (g * g - square[i]);
-      w[i] -= now * mean[i] / (1 - 0.9 ** (step + 1)) / (Math.sqrt(square[i] / (1 - 0.999 ** (step + 1))) + 1e-7);
+      w[i] -= now * mean[i] / (Math.sqrt(square[i] / second) + 1e-7);
     }));
-    if (!weights.every((w, k) => w.every(Number.isFinite) && Number.isFinite(history[k].at(-1)))) {
+    if (!weights.every((w, k) => Number.isFinite(history[k].at(-1)) && w.every(Number.isFinite))) {
       refuse("diverged", `the training diverged at step ${step + 1}`, { step, weights: before });
     }
-    if (!quiet && clock() > due) { yield yield* report("progress", step + 1); due = clock() + every; }
+    if (!quiet && clock() > due) { yield yield* report("progress", step + 1); due = clock() + EVERY; }
   }
-  return quiet ? { weights } : yield* report("done", steps);
+  return yield* report("done", steps);
 }
 
-// Numbers beside a curve, for every student: accuracy, cross-entropy and mean entropy of the probabilities.
+// Numbers beside a curve, for every student: accuracy, cross-entropy, mean entropy of the probabilities.
 function grade(logits, labels, C) {
-  const found = { accuracy: [], loss: [], entropy: [] };
-  for (const z of logits) {
-    const log = logSoftened(z, C), top = labels.map((_, b) => { const row = z.slice(b * C, b * C + C); return row.indexOf(Math.max(...row)); });
-    found.accuracy.push(average(labels.map((label, b) => +(label === top[b]))));
-    found.loss.push(-average(labels.map((label, b) => log[b * C + label])));
-    found.entropy.push(-log.reduce((sum, v) => sum + v * Math.exp(v), 0) / labels.length);
-  }
-  return found;
+  const mean = f => logits.map(z => {
+    const log = logSoftened(z, C);
+    return average(labels.map((label, b) => f(log.subarray(b * C, b * C + C), label)));
+  });
+  return {
+    accuracy: mean((log, label) => +(log.indexOf(Math.max(...log)) === label)), loss: mean((log, label) => -log[label]),
+    entropy: mean(log => -log.reduce((sum, v) => sum + v * Math.exp(v), 0)),
+  };
 }
 
-// One training; or with `conditions` and `seeds`, each condition from each of so many initialisations.
-function* train(spec) {
+// One training; or, with `seeds`, one from each of so many initialisations under each of the `conditions`.
+function* train(given) {
   heap.top = BOTTOM;
-  const setup = yield* setUp(spec), { seeds, conditions = [spec.condition], seed = 0 } = spec;
-  if (!seeds) return yield* run(spec, setup);
+  const setup = yield* setUp(given), { conditions, seeds } = setup.spec;
+  if (!seeds) return yield* run(setup, conditions[0]);
   for (let nth = 0; nth < seeds; nth++) {
-    for (const [c, condition] of conditions.entries()) {
-      const { watch, losses, weights } = yield* run({ ...spec, condition, nth, seed: seed + nth, weights: null, every: Infinity }, setup);
-      yield { type: "result", seed: nth, condition: c, watch, losses, weights };
+    for (let c = 0; c < conditions.length; c++) {
+      yield { ...yield* run(setup, conditions[c], nth, true), type: "result", seed: nth, condition: c };
     }
   }
   return { type: "done" };
 }
 
-// --- In a Worker, or in slices on the page's own thread ------------------------------------------------
+// --- In a Worker, or in slices on the page's own thread ------------------------------------------------------
 
-// Answers { start: id, training } and { stop: id } through `post`; works for `slice` ms at a time.
+// Answers { start: id, training } and { stop: id } through `post`: one training at a time, `slice` ms at a time.
 function serve(post, slice) {
-  let id = null, work;
-  function go(mine) {
-    if (id !== mine) return;
+  const jobs = [];
+  let due = false;
+  const soon = () => { if (jobs.length && !due) { due = true; setTimeout(go); } };
+  function go() {
+    const [job] = jobs, end = clock() + slice, over = message => { jobs.shift(); post(message); };
+    due = false;
     try {
-      for (const end = clock() + slice; clock() < end;) {
-        const { value, done } = work.next();
-        if (value) post({ id, ...value });
-        if (done) { id = null; return; }
+      while (job && jobs[0] === job && clock() < end) {
+        const { value, done } = (job.work ??= train(job.training)).next();
+        if (value) (done ? over : post)({ ...value, id: job.start });
       }
-      setTimeout(go, 0, mine);
     } catch (error) {
-      post({ ...error, id, type: "error", reason: error.reason || "failed", message: error.message });
-      id = null;
+      over({ ...error, id: job.start, type: "error", reason: error.reason || "failed", message: error.message });
     }
+    soon();
   }
   return message => {
-    if (message.training) { id = message.start; work = train(message.training); go(id); }
-    else if (message.stop === id) { post({ id, type: "stopped" }); id = null; }
+    const at = jobs.findIndex(job => job.start === message.stop);
+    if (message.training) jobs.push(message);
+    if (at >= 0) { jobs.splice(at, 1); post({ id: message.stop, type: "stopped" }); }
+    soon();
   };
 }
 
-// One training at a time for a whole page; the others wait. handlers: progress, result, done, stopped, error.
-let ask = null, jobs = [], count = 0;
+// handlers: progress, result, done, stopped, error. A page's trainings take turns.
+const pending = new Map();
+let ask = null;
 function hear(message) {
-  const job = jobs[0];
-  if (!job || message.id !== job.id) return;
-  const over = ["done", "stopped", "error"].includes(message.type);
-  if (over) jobs.shift();
-  job.handlers[message.type]?.(message);
-  if (over) next();
-}
-function next() {
-  if (jobs.length && !jobs[0].asked) { jobs[0].asked = true; ask({ start: jobs[0].id, training: jobs[0].training }); }
+  const { handlers } = pending.get(message.id) || {};
+  if (["done", "stopped", "error"].includes(message.type)) pending.delete(message.id);
+  handlers?.[message.type]?.(message);
 }
 function open() {
-  const here = serve(hear, 12);
-  const fall = () => { ask = here; for (const job of jobs) job.asked = false; engine.where = "page"; next(); };
+  const stay = () => {
+    engine.where = "page";
+    ask = serve(hear, 12);
+    for (const job of pending.values()) ask(job.message);
+  };
   try {
     if (!mayWork) throw 0;
-    const text = `const e = (${qkdEngine})(${JSON.stringify(wasm)}, { memory: ${LIMIT} }), s = e.serve(postMessage, 40); onmessage = m => s(m.data);`;
+    const text = `const engine = (${qkdEngine})(${JSON.stringify(wasm)}, { memory: ${LIMIT} });
+      const answer = engine.serve(message => postMessage(message), 40);
+      onmessage = message => answer(message.data);`;
     const worker = new Worker(URL.createObjectURL(new Blob([text], { type: "text/javascript" })));
     worker.onmessage = message => hear(message.data);
-    worker.onerror = event => { event.preventDefault(); fall(); };
+    worker.onerror = event => { event.preventDefault(); stay(); };
     ask = message => worker.postMessage(message);
     engine.where = "worker";
-  } catch { fall(); }
+  } catch { stay(); }
 }
 function start(training, handlers) {
-  const job = { id: ++count, training, handlers };
-  jobs.push(job);
+  const id = ++engine.started, message = { start: id, training };
   if (!ask) open();
-  next();
-  return { stop() {
-    if (jobs[0] === job) ask({ stop: job.id });
-    else if (jobs.includes(job)) { jobs = jobs.filter(other => other !== job); handlers.stopped?.({ type: "stopped" }); }
-  } };
+  pending.set(id, { message, handlers });
+  ask(message);
+  return { stop: () => ask({ stop: id }) };
 }
 
-const engine = { start, train, serve, run, setUp, losses, TEACHERS, Program, Inputs, heap, generator, permutation, where: null, kernels: heap.memory ? "WebAssembly" : "JavaScript" };
+const engine = { start, train, serve, setUp, run, losses, teachers, Program, Inputs, heap, generator, started: 0, where: null };
+engine.kernels = heap.kernels === plainKernels ? "JavaScript" : "WebAssembly";
 return engine;
 }
