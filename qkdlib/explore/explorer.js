@@ -6,7 +6,7 @@
 
 import { KINDS, at, exists, h, number, withUnit } from "./kit.js";
 import { CONTROL, indexOf, textOf } from "./controls.js";
-import { buildLive } from "./live.js";
+import { buildLive, listen } from "./live.js";
 
 let explorers = 0;
 
@@ -136,7 +136,7 @@ export function render({ model, el }) {
   const resized = new ResizeObserver(() => requestAnimationFrame(draw));
   resized.observe(root);
   draw();
-  training.ping();
+  listen(model).then(training.ping);
   return () => {
     resized.disconnect();
     clearTimeout(newsTimer);

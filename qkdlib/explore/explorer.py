@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+import uuid
 import weakref
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -74,6 +75,7 @@ class Explorer(anywidget.AnyWidget):
     _css = traitlets.Unicode().tag(sync=True)
     spec = traitlets.Dict().tag(sync=True)
     values = traitlets.Dict().tag(sync=True)
+    identity = traitlets.Unicode().tag(sync=True)  # by which live.js finds the widget's model
 
     def __init__(
         self,
@@ -92,7 +94,10 @@ class Explorer(anywidget.AnyWidget):
         if trainer is not None:
             check_trainer(trainer, self.controls)
         start = {control.name: control.start for control in self.controls}
-        super().__init__(spec=spec, values=start, _esm=script, _css=style())
+        identity = uuid.uuid4().hex
+        super().__init__(
+            spec=spec, values=start, identity=identity, model_id=identity, _esm=script, _css=style()
+        )
         weight, grid = len(self.html.encode()) / 1000, len(_script_text(spec).encode()) / 1000
         if weight > MAX_KB:
             raise ValueError(

@@ -10,6 +10,19 @@ import { textOf } from "./controls.js";
 const SLOW_RUN_S = 0.15; // longer runs start when a slider is let go, not while it moves
 const QUIET_MS = 1500; // a kernel that has not answered by then is busy, or gone
 
+// anywidget (0.9.14 to 0.11) drops all messages to a widget that took more than two seconds to come up, for
+// good: its handler waits for a promise that was rejected then. On a busy machine that is an explorer
+// without its button. Where this script runs the widget is up, so messages may go straight to ipywidgets.
+export async function listen(model) {
+  try {
+    const inner = await model.widget_manager.get_model(model.get("identity"));
+    const { _handle_comm_msg: handle } = Object.getPrototypeOf(Object.getPrototypeOf(inner));
+    inner.comm.on_msg((message) => handle.call(inner, message));
+  } catch {
+    // The page's stand-in, or another host, where nothing is in the way.
+  }
+}
+
 export function buildLive(ui, model, id) {
   const train = h("button", { type: "button", class: "qkd-train" }, "Retrain");
   const stop = h("button", { type: "button", class: "qkd-stop", disabled: true }, "Stop");

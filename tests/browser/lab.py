@@ -31,10 +31,15 @@ class Lab:
     def __init__(self, home: Path, address: str, token: str):
         self.home, self.address, self.token = home, address, token
 
-    def open(self, browser, name: str, patience_s: float = 90):
-        """A page with the notebook `name` and an idle kernel, in a context of its own."""
+    def open(self, browser, name: str, patience_s: float = 90, before: str = ""):
+        """A page with the notebook `name` and an idle kernel, in a context of its own.
+
+        `before` is a script that runs before the page's own.
+        """
         context = browser.new_context(viewport={"width": 1300, "height": 1600})
         page = context.new_page()
+        if before:
+            page.add_init_script(before)
         page.goto(f"{self.address}/lab/tree/{name}?token={self.token}&reset")
         page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=1000 * patience_s)
         page.get_by_text(re.compile("Python 3.*Idle")).wait_for(timeout=1000 * patience_s)

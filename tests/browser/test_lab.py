@@ -85,7 +85,7 @@ def lab(server, browser):
     """`lab(*cells)` runs a notebook in JupyterLab and gives the page, with all its explorers live."""
     pages = []
 
-    def opened(*cells):
+    def opened(*cells, before=""):
         name = f"book-{secrets.token_hex(4)}.ipynb"
         code = [
             {
@@ -97,7 +97,7 @@ def lab(server, browser):
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         notebook = {"cells": code, "nbformat": 4, "nbformat_minor": 5}
         (server.home / name).write_text(json.dumps(notebook | {"metadata": {"kernelspec": kernel}}))
-        page = server.open(browser, name)
+        page = server.open(browser, name, before=before)
         pages.append(page)
         menu(page, "Run", "Run All Cells")
         n_explorers = sum("shown(" in line for text in cells[1:] for line in text.splitlines())
@@ -217,6 +217,13 @@ def test_an_explorer_that_a_later_cell_broke_is_found(lab):
     page.wait_for_timeout(1000)
     with pytest.raises(AssertionError, match=r"Later\?: TypeError: 'dict' object is not callable"):
         retrain(later)
+
+
+def test_an_explorer_that_came_up_late_still_hears_the_kernel(lab):
+    # anywidget gives a widget two seconds, and is deaf to its messages ever after; here it gives none.
+    late = "const wait = AbortSignal.timeout; AbortSignal.timeout = ms => wait.call(AbortSignal, 0);"
+    page = lab(SETUP, 'shown("Fast?", fast)', before=late)
+    assert retrain(page.locator(".qkd-explorer"))
 
 
 def test_retraining_a_real_circuit_is_measured(lab, record_property):
