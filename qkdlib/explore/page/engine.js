@@ -274,7 +274,8 @@ class Program {
     const groups = [];
     for (let k = 0, left = parts.length; left;) {
       const size = left === 3 || left > 4 ? 3 : Math.min(left, 2), some = parts.slice(k, k += size);
-      groups.push({ some, runs: this.runs(4 * this.rows, some.reduce((a, b) => a | b.bit, 0)) });
+      const steps = some.map(block => block.bit * this.lanes);
+      groups.push({ some, steps, runs: this.runs(4 * this.rows, some.reduce((a, b) => a | b.bit, 0)) });
       left -= size;
     }
     return { parts, groups, trained: parts.some(block => block.trained) };
@@ -307,6 +308,9 @@ class Program {
     this.weights = weights;
     for (const block of this.blocks) settle(block, weights);
     for (const item of items) {
+      for (const group of item.groups || []) {
+        group.numbers = [1, -1].map(sign => group.some.flatMap(block => [block.cos, sign * block.sin]));
+      }
       if (item.kind === "turn") {
         const re = [1], im = [0];
         for (let bit = 1; bit < rows; bit *= 2) {
@@ -375,12 +379,11 @@ class Program {
 
   // One item forwards on psi, or (back) its inverse on psi and lam.
   act(item, chunk, back) {
-    const { kernels } = heap, { rows, lanes, plane } = this, sign = back ? -1 : 1, x = this.at(chunk);
-    if (item.kind === "turn") kernels.turn(x, back ? 2 : 1, rows, lanes, item.table, sign);
+    const { kernels } = heap, { rows, lanes, plane } = this, x = this.at(chunk);
+    if (item.kind === "turn") kernels.turn(x, back ? 2 : 1, rows, lanes, item.table, back ? -1 : 1);
     else if (item.kind === "sweep") {
-      for (const { some, runs: { at, n, run } } of item.groups) {
-        const steps = some.map(block => block.bit * lanes), numbers = some.flatMap(block => [block.cos, sign * block.sin]);
-        kernels["rotate" + some.length](x, at, back ? n : n / 2, run, ...steps, ...numbers);
+      for (const { some, runs: { at, n, run }, steps, numbers } of item.groups) {
+        kernels["rotate" + some.length](x, at, back ? n : n / 2, run, ...steps, ...numbers[+back]);
       }
     } else {
       const { runs: { at, n, run }, offsets, d, size, data } = item;
