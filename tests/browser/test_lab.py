@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import secrets
+import sys
 
 import numpy as np
 import pytest
 from explorers import check_shown
-from lab import menu, retrain, run_all, started, wait_for_status
+from lab import REPOSITORY, menu, retrain, run_all, started, wait_for_status
+
+sys.path.insert(0, str(REPOSITORY / "tools"))
+
+import chapters
 
 SETUP = """
 import time
@@ -86,6 +91,8 @@ def lab(server, browser):
     pages = []
 
     def opened(*cells, before=""):
+        for old in server.home.glob("book-*.ipynb"):
+            old.unlink()
         name = f"book-{secrets.token_hex(4)}.ipynb"
         code = [
             {
@@ -224,6 +231,21 @@ def test_an_explorer_that_came_up_late_still_hears_the_kernel(lab):
     late = "const wait = AbortSignal.timeout; AbortSignal.timeout = ms => wait.call(AbortSignal, 0);"
     page = lab(SETUP, 'shown("Fast?", fast)', before=late)
     assert retrain(page.locator(".qkd-explorer"))
+
+
+def test_saving_a_notebook_makes_no_chapter_run_again(server, lab):
+    page = lab(SETUP, 'shown("Fast?", fast)')
+    (path,) = server.home.glob("book-*.ipynb")
+    before = chapters.key(chapters.read(path), "")
+    menu(page, "File", "Save Notebook")
+    page.wait_for_timeout(200)
+    for _ in range(100):
+        saved = chapters.read(path)
+        if saved["cells"][0]["execution_count"]:
+            break
+        page.wait_for_timeout(200)
+    assert saved["metadata"]["language_info"]["version"]  # Lab has written, and more than we did
+    assert chapters.key(saved, "") == before
 
 
 def test_retraining_a_real_circuit_is_measured(lab, record_property):
