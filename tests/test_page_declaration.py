@@ -1,4 +1,4 @@
-"""What Python declares to the page's engine; the engine itself is tested in `browser/`."""
+"""What Python declares to the page's engine; `browser/test_page_engine.py` tests the engine."""
 
 import base64
 import itertools
