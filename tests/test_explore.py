@@ -271,18 +271,16 @@ BAD_GRIDS = [
     ({"seeds": 2.5}, TypeError, "seeds must be integers, or their number, got 2.5"),
     ({"seeds": [0.5]}, TypeError, "each of seeds must be an integer, got 0.5"),
     ({"seeds": True}, TypeError, "seeds must be an integer, got True"),
-    ({"seeds": 1, "n_jobs": 0}, ValueError, "n_jobs must be None or a whole number except 0"),
-    ({"seeds": 1, "n_jobs": "2"}, ValueError, "n_jobs must be None or a whole number"),
-    ({"seeds": 1, "function": lambda depth, seed: {}}, TypeError, "keywords n_layers, seed"),
-    ({"seeds": 1, "function": "f"}, TypeError, "function must take the keywords"),
-    ({"seeds": 1, "function": lambda n_layers, seed: 1.0}, TypeError, "must return a mapping"),
-    ({"seeds": 1, "function": lambda n_layers, seed: {"v": "x"}}, TypeError, "'v' must be numbers"),
+    ({"function": "f"}, TypeError, "function must be callable, got 'f'"),
+    ({"function": lambda depth, seed: {}}, RuntimeError, "failed at n_layers=1, seed=0: TypeError.*key"),
+    ({"function": lambda n_layers, seed: 1.0}, RuntimeError, "it must return a mapping, not 1.0"),
+    ({"function": lambda n_layers, seed: {"v": "x"}}, RuntimeError, "could not convert string"),
 ]
 
 
 @pytest.mark.parametrize(("wrong", "error", "message"), BAD_GRIDS)
 def test_a_grid_names_what_is_wrong(wrong, error, message):
-    wanted = {"function": drawn} | wrong
+    wanted = {"function": drawn, "seeds": 1} | wrong
     with pytest.raises(error, match=message):
         compute_grid(wanted.pop("function"), DEPTH, **wanted)
 
@@ -292,9 +290,6 @@ def test_an_interval_has_a_level_between_none_and_all(level):
     grid = compute_grid(drawn, DEPTH, seeds=2)
     with pytest.raises((TypeError, ValueError), match="level must"):
         grid.interval("v", level=level)
-    for clip in (3, (1, 0), (0, np.nan), "ab"):
-        with pytest.raises((TypeError, ValueError), match="clip must"):
-            grid.interval("v", clip=clip)
 
 
 def test_a_ragged_grid_is_refused():
@@ -655,8 +650,11 @@ def test_a_new_request_replaces_the_run_under_way():
     page.train(run="old", temperature=0.6)
     assert begun.wait(20)
     page.train(run="new", temperature=1.0)
-    assert page.explorer.training.join(20)
-    ends = {m["run"]: m for m in page.messages if m["kind"] == "ended"}
+    for _ in range(1000):
+        ends = {m["run"]: m for m in page.messages if m["kind"] == "ended"}
+        if len(ends) == 2:
+            break
+        time.sleep(0.02)
     assert ends["old"]["stopped"]
     assert not ends["new"]["stopped"]
 

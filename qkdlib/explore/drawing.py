@@ -1,10 +1,10 @@
 """Still drawings for the chapters: circuits and Bloch spheres, as vector graphics."""
 
-import cirq
 import numpy as np
 
 from qkdlib._checks import check_count
-from qkdlib.explore.layout import check_circuit, check_symbols, columns_of
+from qkdlib.explore.layout import place_gates
+from qkdlib.style import COLOURS
 
 _GATE_SIZE = 0.62
 
@@ -31,64 +31,45 @@ def draw_circuit(circuit, *, data_symbols=(), max_columns=None, wire_labels=None
     """
     import matplotlib.pyplot as plt
 
-    from qkdlib.style import COLOURS
-
-    qubits = check_circuit(circuit)
-    data = check_symbols(data_symbols)
-    if wire_labels is not None and len(wire_labels) != len(qubits):
-        raise ValueError(f"wire_labels must hold {len(qubits)} labels, got {len(wire_labels)}")
-    row = {q: i for i, q in enumerate(qubits)}
-    columns = columns_of(circuit)
+    n_wires, columns = place_gates(circuit, data_symbols)
+    labels = [f"q{i}" for i in range(n_wires)] if wire_labels is None else wire_labels
+    if len(labels) != n_wires:
+        raise ValueError(f"wire_labels must hold {n_wires} labels, got {len(labels)}")
     cut = max_columns is not None and len(columns) > check_count("max_columns", max_columns)
     columns = columns[:max_columns] if cut else columns
     width = len(columns) + (0.8 if cut else 0)
     if ax is None:
-        _, ax = plt.subplots(figsize=(min(0.55 * width + 1.0, 12), 0.5 * len(qubits) + 0.3))
-    for q in qubits:
-        ax.plot([-0.6, width - 0.4], [row[q]] * 2, color=COLOURS["muted"], lw=1, zorder=1)
-        label = f"q{row[q]}" if wire_labels is None else wire_labels[row[q]]
-        ax.text(-0.75, row[q], label, ha="right", va="center", fontsize=9)
-    for x, operations in enumerate(columns):
-        for op in operations:
-            names = cirq.parameter_names(op)
-            role = "muted" if not names else "fourth" if names & data else "student"
-            _draw_operation(ax, x, op, [row[q] for q in op.qubits], COLOURS[role], COLOURS["paper"])
+        _, ax = plt.subplots(figsize=(min(0.55 * width + 1.0, 12), 0.5 * n_wires + 0.3))
+    for y, label in enumerate(labels):
+        ax.plot([-0.6, width - 0.4], [y, y], color=COLOURS["muted"], lw=1, zorder=1)
+        ax.text(-0.75, y, label, ha="right", va="center", fontsize=9)
+    for x, gates in enumerate(columns):
+        for gate in gates:
+            _draw_gate(ax, x, *gate)
     if cut:
-        ax.text(len(columns) + 0.1, (len(qubits) - 1) / 2, "…", ha="center", va="center")
+        ax.text(len(columns) + 0.1, (n_wires - 1) / 2, "…", ha="center", va="center")
     ax.set_xlim(-1.4, width - 0.3)
-    ax.set_ylim(len(qubits) - 0.45, -0.55)
+    ax.set_ylim(n_wires - 0.45, -0.55)
     ax.set_aspect("equal")
     ax.axis("off")
     return ax
 
 
-def _draw_operation(ax, x, op, rows, colour, paper):
-    if len(rows) > 1:
-        ax.plot([x, x], [min(rows), max(rows)], color=colour, lw=1.4, zorder=2)
-    gate = op.gate
-    fixed = not cirq.is_parameterized(op)
-    if fixed and gate == cirq.CZ:
-        ax.plot([x, x], rows, "o", color=colour, ms=5, zorder=3)
-        return
-    if fixed and gate == cirq.CNOT:
-        ax.plot(x, rows[0], "o", color=colour, ms=5, zorder=3)
-        ax.plot(x, rows[1], "o", mfc="none", mec=colour, ms=11, mew=1.4, zorder=3)
-        ax.plot([x, x], [rows[1] - 0.19, rows[1] + 0.19], color=colour, lw=1.4, zorder=3)
-        ax.plot([x - 0.19, x + 0.19], [rows[1]] * 2, color=colour, lw=1.4, zorder=3)
-        return
-    labels = cirq.circuit_diagram_info(op).wire_symbols
-    for y, label in zip(rows, labels, strict=True):
-        _draw_box(ax, x, y, label.split("(")[0].split("^")[0], colour, paper)
-
-
-def _draw_box(ax, x, y, label, colour, paper):
-    from matplotlib.patches import Rectangle
-
-    half = _GATE_SIZE / 2
-    box = Rectangle((x - half, y - half), _GATE_SIZE, _GATE_SIZE, fc=colour, ec="none", zorder=3)
-    ax.add_patch(box)
-    label = label.replace("Rx", "RX").replace("Ry", "RY").replace("Rz", "RZ")
-    ax.text(x, y, label, ha="center", va="center", color=paper, fontsize=7.5, zorder=4)
+def _draw_gate(ax, x, role, wires, labels):
+    colour, half = COLOURS[role], _GATE_SIZE / 2
+    ax.plot([x, x], [min(wires), max(wires)], color=colour, lw=1.4, zorder=2)
+    for y, label in zip(wires, labels, strict=True):
+        if label == "@":
+            ax.plot(x, y, "o", color=colour, ms=5, zorder=3)
+        elif label == "+":
+            ax.plot(x, y, "o", mfc="none", mec=colour, ms=11, mew=1.4, zorder=3)
+            ax.plot([x, x], [y - 0.19, y + 0.19], color=colour, lw=1.4, zorder=3)
+            ax.plot([x - 0.19, x + 0.19], [y, y], color=colour, lw=1.4, zorder=3)
+        else:
+            corners = [(x + i * half, y + j * half) for i, j in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+            ax.fill(*zip(*corners, strict=True), color=colour, lw=0, zorder=3)
+            style = {"color": COLOURS["paper"], "fontsize": 7.5, "zorder": 4}
+            ax.text(x, y, label, ha="center", va="center", **style)
 
 
 def draw_bloch(vectors, *, colours=None, labels=None, title=None, ax=None, elevation=18, azimuth=35):
@@ -106,8 +87,6 @@ def draw_bloch(vectors, *, colours=None, labels=None, title=None, ax=None, eleva
         The axes.
     """
     import matplotlib.pyplot as plt
-
-    from qkdlib.style import COLOURS
 
     vectors = np.atleast_2d(np.asarray(vectors, float))
     if vectors.ndim != 2 or vectors.shape[1] != 3 or not np.isfinite(vectors).all():

@@ -186,13 +186,6 @@ class Training:
         with self._lock:
             self._stopped.set()
 
-    def join(self, timeout=None):
-        """Waits for the run; returns whether it has ended."""
-        thread = self._thread
-        if thread is not None:
-            thread.join(timeout)
-        return thread is None or not thread.is_alive()
-
     def once(self, values, limit_s):
         """Runs the trainer here and now, at most until its first report after `limit_s` seconds.
 
@@ -204,16 +197,8 @@ class Training:
             Whatever the trainer raises.
         """
         started = time.perf_counter()
-        report = Report(
-            self._spec, lambda message: None, lambda: time.perf_counter() - started > limit_s
-        )
-        ended = True
-        with _TURN:
-            try:
-                self._trainer(**values, report=report)
-                report.flush()
-            except StopTraining:
-                ended = False
+        report = Report(self._spec, lambda _: None, lambda: time.perf_counter() - started > limit_s)
+        ended = self._train(values, report)
         return report.said, time.perf_counter() - started, ended
 
     def _run(self, run, values, before, stopped):
@@ -225,15 +210,20 @@ class Training:
 
         report = Report(self._spec, lambda message: send("update", **message), stopped.is_set)
         started, error = time.perf_counter(), None
+        send("started")
+        try:
+            if self._train(values, report) and report.said is None:
+                error = "the trainer reported nothing: it must call report(Live(...))"
+        except Exception as problem:  # whatever it is, the reader sees it, the kernel lives on
+            error = f"{type(problem).__name__}: {problem}"
+        send("ended", seconds=time.perf_counter() - started, stopped=stopped.is_set(), error=error)
+
+    def _train(self, values, report):
+        """Calls the trainer; returns whether it came to its end."""
         with _TURN:
             try:
-                send("started")
                 self._trainer(**values, report=report)
                 report.flush()
-                if report.said is None:
-                    error = "the trainer reported nothing: it must call report(Live(...))"
             except StopTraining:
-                pass
-            except Exception as problem:  # whatever it is, the reader sees it, the kernel lives on
-                error = f"{type(problem).__name__}: {problem}"
-        send("ended", seconds=time.perf_counter() - started, stopped=stopped.is_set(), error=error)
+                return False
+        return True
