@@ -161,8 +161,9 @@ function decode(name, array) {
   }
   const { shape: [rows, columns], type, data, scale = 1, shift = 0 } = array;
   const { buffer } = Uint8Array.from(atob(data), c => c.charCodeAt(0));
-  const raw = new { u1: Uint8Array, f2: Uint16Array, f4: Float32Array }[type](buffer);
-  return { rows, columns, values: Float32Array.from(raw, v => scale * (type === "f2" ? half(v) : v) + shift) };
+  const raw = new Float32Array(new { u1: Uint8Array, f2: Uint16Array, f4: Float32Array }[type](buffer));
+  const values = type === "f2" ? raw.map(half) : raw;
+  return { rows, columns, values: scale === 1 && !shift ? values : values.map(v => scale * v + shift) };
 }
 
 // Uniform in [0, 1) by mulberry32; every list of seeds is a stream of its own.
@@ -498,7 +499,7 @@ class Program {
 // --- Losses: (what is wanted ..., logits, classes, settings) -> values [batch], slopes [batch * classes] -
 
 function logSoftened(logits, classes, T = 1) {
-  const out = Float64Array.from(logits, z => z / T);
+  const out = new Float64Array(logits).map(z => z / T);
   for (let b = 0; b < out.length; b += classes) {
     let top = -Infinity, sum = 0;
     for (let i = b; i < b + classes; i++) top = Math.max(top, out[i]);
@@ -567,8 +568,23 @@ const teachers = {
 
 // --- Training ------------------------------------------------------------------------------------------------
 
+// A training, all entries but the first three optional:
+//   model, inputs, labels         see declaration.py; `targets` [samples][classes] in place of labels
+//   watch                         { name: { inputs, labels } }: what the page wants the logits of
+//   steps, batch, rate, l2, seed  rate: a number, or null for 0.05, times 0.9 every 50 steps
+//   weights, orders               initial ones [students][weights]; orders of the rows [epochs][samples]
+//   loss                          "squared"; by default cross-entropy, or with a teacher Eq. 7
+//   condition                     { teacher, temperature, alpha, reverse, scale, smoothing, budget, order }
+//   teacher                       { logits }, or { training: what differs from its student's }
+//   students, pull                how many; { kind: "kl" or "infidelity", weight, warm_up, temperature }
+//   shards, shared                rows of each student [students][rows]; inputs that all meet on
+//   seeds, conditions             20 seeds: each condition from each of so many initialisations
+// Messages: "progress", "result" (of a seed and a condition) and "done" hold step, steps, and for every student
+// weights, losses, distances, watch: { name: { logits, accuracy, loss, entropy } }; "stopped"; "error" holds
+// message and reason: "input", "memory" (and fits), "diverged" (and step, weights), "failed".
+
 const gather = (values, rows, C) =>
-  Float64Array.from({ length: rows.length * C }, (_, i) => values[rows[Math.floor(i / C)] * C + i % C]);
+  new Float64Array(rows.length * C).map((_, i) => values[rows[Math.floor(i / C)] * C + i % C]);
 
 // Rows of one batch after the other: epochs that were given, then some of our own.
 function* batches(n, size, epochs, draw) {
@@ -716,16 +732,20 @@ function* run(setup, condition, nth = 0, quiet = false) {
     if (common && force) yield* pass(sets.shared, range(K, () => met), false, force, gradients);
     yield* pass(sets.inputs, rows, true, !common && force, gradients);
     const first = 1 - 0.9 ** (step + 1), second = 1 - 0.999 ** (step + 1);
-    const now = rate ?? 0.05 * 0.9 ** Math.floor(step / 50);
+    const pace = rate ?? 0.05 * 0.9 ** Math.floor(step / 50);
     weights.forEach((w, k) => gradients[k].forEach((g, i) => {  // Adam
       const [mean, square] = moments[k];
       mean[i] += 0.1 * (g - mean[i]); square[i] += 0.001 * (g * g - square[i]);
-      w[i] -= now * mean[i] / first / (Math.sqrt(square[i] / second) + 1e-7);
+      w[i] -= pace * mean[i] / first / (Math.sqrt(square[i] / second) + 1e-7);
     }));
     if (!weights.every((w, k) => Number.isFinite(history[k].at(-1)) && w.every(Number.isFinite))) {
       refuse("diverged", `the training diverged at step ${step + 1}`, { step, weights: before });
     }
-    if (!quiet && clock() > due) { yield yield* report("progress", step + 1); due = clock() + EVERY; }
+    const now = clock();
+    if (!quiet && now > due) {
+      yield yield* report("progress", step + 1);
+      due = clock() + Math.max(EVERY, 3 * (clock() - now));
+    }
   }
   return yield* report("done", steps);
 }
