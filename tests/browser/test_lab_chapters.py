@@ -2,7 +2,7 @@
 
 `make test-lab` tries all chapters, or those that CHAPTERS names ("1 6"). `make test` tries those whose
 code changed since they were last tried, and two at least, those tried longest ago. What was tried, and
-when, is kept in `_build/lab`; where nothing was tried yet, as in a fresh clone, `make test` tries the two
+when, is kept in `_build/lab`; where nothing was tried yet, as in a fresh clone, it tries the two
 that the last commits changed.
 """
 
