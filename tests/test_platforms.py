@@ -1,9 +1,11 @@
 """Where TensorFlow Quantum or TensorFlow has no wheel, the rest works and says what is missing."""
 
+import os
 import platform
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +24,7 @@ sys.meta_path.insert(0, Blocker())
 """
 
 
-def run_without(blocked, code):
+def run_without(blocked, *code):
     """Runs code in a fresh Python that cannot import the given packages; returns what it printed."""
     # find_spec of a missing package returns None, where an import raises.
     patch = """
@@ -30,8 +32,12 @@ import importlib.util
 _find = importlib.util.find_spec
 importlib.util.find_spec = lambda n, p=None: None if n.split(".")[0] in BLOCKED else _find(n, p)
 """
-    script = BLOCK.replace("{blocked}", repr(set(blocked))) + patch + textwrap.dedent(code)
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    code = "".join(map(textwrap.dedent, code))
+    script = BLOCK.replace("{blocked}", repr(set(blocked))) + patch + code
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -44,22 +50,25 @@ def test_where_tfq_has_a_wheel_it_is_installed():
     assert tfq_available()
 
 
+MODEL = """
+from toys import toy_data, toy_model
+x, y = toy_data(64)
+"""
+
+
 @pytest.mark.slow
 def test_without_tfq_a_qnn_trains_on_the_other_engine():
     out = run_without(
         ["tensorflow_quantum"],
+        MODEL,
         """
-        import numpy as np
-        from qkdlib.core import Model, angle_encoding, hardware_efficient_ansatz, z_observables
         from qkdlib.engine import default_engine
         from qkdlib.models import QNN, recipe
 
-        encoding, ansatz = angle_encoding(2), hardware_efficient_ansatz(2, 1)
-        qnn = QNN(Model.of(encoding, ansatz, z_observables(2, 2)), seed=0)
+        qnn = QNN(toy_model(), seed=0)
         qnn.compile(**recipe())
-        x = np.random.default_rng(0).uniform(0, 1, (32, 2))
-        loss = qnn.fit(encoding.angles(x), (x[:, 0] > 0.5).astype(int), epochs=4, verbose=0)
-        assert loss.history["loss"][-1] < loss.history["loss"][0]
+        loss = qnn.fit(x, y, epochs=4, verbose=0).history["loss"]
+        assert loss[-1] < loss[0]
         print(default_engine(), qnn.engine_name)
         """,
     )
@@ -70,13 +79,12 @@ def test_without_tfq_a_qnn_trains_on_the_other_engine():
 def test_without_tfq_its_engine_says_so_in_one_sentence():
     out = run_without(
         ["tensorflow_quantum"],
+        MODEL,
         """
-        from qkdlib.core import Model, angle_encoding, hardware_efficient_ansatz, z_observables
         from qkdlib.models import QNN
 
-        ansatz = hardware_efficient_ansatz(2, 1)
         try:
-            QNN(Model.of(angle_encoding(2), ansatz, z_observables(2, 2)), engine="tfq", seed=0)
+            QNN(toy_model(), engine="tfq", seed=0)
         except ImportError as error:
             print(error)
         """,
@@ -87,24 +95,19 @@ def test_without_tfq_its_engine_says_so_in_one_sentence():
     )
 
 
+@pytest.mark.slow
 def test_without_tensorflow_the_numpy_path_works_and_models_say_so():
     out = run_without(
         ["tensorflow", "keras", "tensorflow_quantum"],
+        MODEL,
         """
-        import numpy as np
-        from qkdlib.core import (
-            Model, angle_encoding, cross_entropy, hardware_efficient_ansatz, train, with_targets,
-            z_observables,
-        )
+        from qkdlib.core import Divergence, NoTeacher, Schedule, codistill, compare
 
-        encoding = angle_encoding(2)
-        model = Model.of(encoding, hardware_efficient_ansatz(2, 1), z_observables(2, 2), logit_scale=5)
-        x = np.random.default_rng(0).uniform(0, 1, (64, 2))
-        angles, labels = encoding.angles(x), (x[:, 0] > 0.5).astype(int)
-        loss = with_targets(cross_entropy, labels)
-        found = train(model, angles, loss, n_steps=150, learning_rate=0.1, seed=0)
-        assert model.accuracy(found.weights, angles, labels) > 0.9
-        import qkdlib.data, qkdlib.explore, qkdlib.measures
+        model = toy_model(logit_scale=5.0)
+        found = compare(model, (x, y), (x, y), [NoTeacher()], seeds=2, n_steps=150, progress=False)
+        assert found.runs("no teacher").min() > 0.9
+        codistill(model, (x, y), regulariser=Divergence(), schedule=Schedule(0.5), n_steps=2, seed=0)
+        import qkdlib.book, qkdlib.data, qkdlib.explore, qkdlib.measures
         try:
             import qkdlib.models
         except ImportError as error:
