@@ -53,6 +53,7 @@ def fit_in_order(fit, data, x, y=None, *, batch_size, seed, shuffle, **kwargs):
     if batch_size is not None:
         check_count("batch_size", batch_size)
     if data is None or _KERAS_OWN & kwargs.keys() or epochs <= first:
+        shuffle = shuffle and not isinstance(x, tf.data.Dataset)  # which has an order of its own
         return fit(x, y, batch_size=batch_size, shuffle=shuffle, **kwargs)
     n_samples, batch_size = len(tf.nest.flatten(data)[0]), batch_size or 32
     n_steps = -(-n_samples // batch_size)
