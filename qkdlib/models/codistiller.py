@@ -146,8 +146,9 @@ class Codistiller(keras.Model):
         def rows():
             yield from islice(zip(*order, strict=False), first, last)
 
+        @tf.autograph.experimental.do_not_convert  # plain calls; AutoGraph would warn that it can't
         def gather(own, *other):
-            inputs, labels = (tf.gather(a, own) for a in arrays)
+            inputs, labels = [tf.gather(a, own) for a in arrays]
             return (inputs, tf.gather(shared, other[0]) if other else ()), labels
 
         signature = (tf.TensorSpec([None], tf.int64),) * len(order)
