@@ -14,10 +14,15 @@ const EVERY = 40;  // ms between two reports of a training
 // Samples at once: so many that their states stay in the first cache.
 const chunkOf = qubits => Math.min(Math.max(2048 >> qubits, 16), 64);
 const clock = () => performance.now(), isList = Array.isArray;
-const range = (n, f = i => i) => Array.from({ length: n }, (_, i) => f(i));
+const range = (n, f = i => i) => { const out = []; for (let i = 0; i < n; i++) out.push(f(i)); return out; };
 const average = values => values.reduce((a, b) => a + b, 0) / values.length;
 
 function refuse(reason, message, more) { throw Object.assign(new Error(message), { reason, ...more }); }
+function bytesOf(base64) {
+  const text = atob(base64), bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
 function must(good, name, wanted, got) {
   if (!good) refuse("input", `${name} must be ${wanted}, got ${JSON.stringify(got)?.slice(0, 60)}`);
 }
@@ -137,7 +142,7 @@ const heap = {
   put(integers) { const at = this.take(integers.length); this.I.set(integers, at); return at; },
 };
 try {
-  const module = wasm && new WebAssembly.Module(Uint8Array.from(atob(wasm), c => c.charCodeAt(0)));
+  const module = wasm && new WebAssembly.Module(bytesOf(wasm));
   const own = module && new WebAssembly.Memory({ initial: 1 });
   if (module) heap.kernels = new WebAssembly.Instance(module, { env: { memory: own } }).exports;
   memory = own || memory;
@@ -160,8 +165,8 @@ function decode(name, array) {
     return { rows: array.length, columns: values.length / array.length, values };
   }
   const { shape: [rows, columns], type, data, scale = 1, shift = 0 } = array;
-  const { buffer } = Uint8Array.from(atob(data), c => c.charCodeAt(0));
-  const raw = new Float32Array(new { u1: Uint8Array, f2: Uint16Array, f4: Float32Array }[type](buffer));
+  const kind = { u1: Uint8Array, f2: Uint16Array, f4: Float32Array }[type];
+  const raw = new Float32Array(new kind(bytesOf(data).buffer));
   const values = type === "f2" ? raw.map(half) : raw;
   return { rows, columns, values: scale === 1 && !shift ? values : values.map(v => scale * v + shift) };
 }
@@ -409,24 +414,32 @@ class Program {
     }
   }
 
-  // From sums over the lanes, F[at + l], to values[batch * stride + k], or back. A sample of low rank is
-  // psi_b = sum_i c_bi psi_i; what is quadratic in it is a sum over pairs, F[at + i * size + l].
-  exchange(at, size, values, k, stride, chunk, factor, back) {
-    const { F } = heap, { lanes, batch, order, inputs: { rank, coefficients: c } } = this;
-    const add = (f, v, weight) => { if (back) F[f] += weight * values[v]; else values[v] += weight * F[f]; };
+  // From sums over the lanes, table[mixes][lanes], to values[batch * stride + k], or back. A sample of low rank
+  // is psi_b = sum_i c_bi psi_i; what is quadratic in it is a sum over pairs.
+  exchange(table, values, k, stride, chunk, factor, back) {
+    const { lanes, batch, order, inputs: { rank, coefficients: c } } = this;
     if (!rank) {
-      for (let l = 0, b = chunk * lanes; l < lanes && b < batch; l++, b++) add(at + l, b * stride + k, factor);
-    }
-    for (let b = 0; rank && b < batch; b++) {
-      for (let i = 0, from = order[b] * rank; i < rank; i++) {
-        const weight = factor * c[from + i];
-        for (let l = 0; l < rank; l++) add(at + i * size + l, b * stride + k, weight * c[from + l]);
+      for (let l = 0, v = chunk * lanes * stride + k; l < lanes && v < values.length; l++, v += stride) {
+        if (back) table[l] += factor * values[v];
+        else values[v] += factor * table[l];
       }
+    }
+    for (let b = 0, v = k; rank && b < batch; b++, v += stride) {
+      let sum = 0;
+      for (let i = 0, from = order[b] * rank; i < rank; i++) {
+        const weight = factor * c[from + i] * (back ? values[v] : 1);
+        for (let l = 0, t = i * lanes; l < rank; l++, t++) {
+          if (back) table[t] += weight * c[from + l];
+          else sum += weight * c[from + l] * table[t];
+        }
+      }
+      if (!back) values[v] += sum;
     }
   }
   // values += what terms say of the states, <psi| . |peer>; or (back) lam += the terms on the peer's states.
   meet(groups, peer, values, stride, back) {
-    const { rows, lanes, plane, mixes, inputs: { rank } } = this;
+    const { rows, lanes, plane, mixes, inputs: { rank } } = this, { F } = heap;
+    const table = new Float64Array(mixes * lanes);
     for (let chunk = 0; chunk < this.chunks; chunk++) {
       const x = this.at(chunk) + (back ? 2 * plane : 0), y = peer.at(chunk);
       for (const { flips, terms, signs, size, buckets, sums } of groups) {
@@ -435,12 +448,21 @@ class Program {
             heap.kernels.meet(x, y, rows, lanes, flips, rank ? i : -1, buckets, sums + i * size, back);
           }
         };
-        heap.F.fill(0, sums, sums + mixes * size);
+        F.fill(0, sums, sums + mixes * size);
         if (!back) sweep();
-        signs.forEach((own, b) => terms.forEach(([k, , part, read, write], t) => {
-          const factor = own[t] * (back ? write : read);
-          this.exchange(sums + (2 * b + part) * lanes, size, values, k, stride, chunk, factor, back);
-        }));
+        terms.forEach(([k, , part, read, write], term) => {
+          table.fill(0);
+          if (back) this.exchange(table, values, k, stride, chunk, write, true);
+          for (let b = 0; b < signs.length; b++) {
+            const sign = signs[b][term];
+            for (let t = 0; t < mixes * lanes; t++) {
+              const f = sums + (t - t % lanes) / lanes * size + (2 * b + part) * lanes + t % lanes;
+              if (back) F[f] += sign * table[t];
+              else table[t] += sign * F[f];
+            }
+          }
+          if (!back) this.exchange(table, values, k, stride, chunk, read, false);
+        });
         if (back) sweep();
       }
     }
