@@ -67,7 +67,8 @@ def _register_colormaps() -> None:
         DIVERGING: [COLOURS["teacher"], "#9dbbdc", COLOURS["raised"], "#e3b08f", COLOURS["student"]],
     }
     for name, colours in maps.items():
-        mpl.colormaps.register(LinearSegmentedColormap.from_list(name, colours), force=True)
+        if name not in mpl.colormaps:
+            mpl.colormaps.register(LinearSegmentedColormap.from_list(name, colours))
 
 
 def use_style() -> None:

@@ -5,7 +5,6 @@ Where no Firefox is found its half is skipped, loudly; QKD_REQUIRE_FIREFOX=1 mak
 
 import json
 import os
-from pathlib import Path
 
 import cirq
 import numpy as np
@@ -39,16 +38,10 @@ DRAIN = """const drain = work => {
 
 
 class Chromium:
-    """As `Firefox`, by Playwright."""
+    """As `Firefox`, in a page of the browser that all tests share."""
 
-    def __init__(self, executable, flags):
-        from playwright.sync_api import sync_playwright
-
-        self._playwright = sync_playwright().start()
-        self._browser = self._playwright.chromium.launch(
-            executable_path=executable, args=list(flags)
-        )
-        self.page = self._browser.new_page()
+    def __init__(self, browser):
+        self.page = browser.new_page()
 
     def open(self, url):
         self.page.goto(url, wait_until="load")
@@ -57,22 +50,18 @@ class Chromium:
         return self.page.evaluate(function, argument)
 
     def close(self):
-        self._browser.close()
-        self._playwright.stop()
+        self.page.close()
 
 
-def _launch(name, config):
-    # There are two modules of that name; this folder's is among pytest's plugins by its path.
-    here = config.pluginmanager.getplugin(str(Path(__file__).with_name("conftest.py")))
-    if name == "chromium":
-        executable, missing, required = here.find_chromium(), here.MISSING, "QKD_REQUIRE_BROWSER"
-    else:
-        executable, missing, required = find_firefox(), NO_FIREFOX, "QKD_REQUIRE_FIREFOX"
+def _launch(request):
+    if request.param == "chromium":
+        return Chromium(request.getfixturevalue("browser"))
+    executable = find_firefox()
     if executable is None:
-        if os.environ.get(required) == "1":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    return Chromium(executable, here.FLAGS) if name == "chromium" else Firefox(executable)
+        if os.environ.get("QKD_REQUIRE_FIREFOX") == "1":
+            pytest.fail(NO_FIREFOX)
+        pytest.skip(NO_FIREFOX)
+    return Firefox(executable)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +78,7 @@ def address(tmp_path_factory):
 @pytest.fixture(scope="module", params=["chromium", "firefox"])
 def browser_page(request, address):
     """A browser of each kind on that page."""
-    found = _launch(request.param, request.config)
+    found = _launch(request)
     found.open(address)
     yield found
     found.close()
