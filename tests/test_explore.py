@@ -107,7 +107,8 @@ def test_a_page_gets_only_the_scripts_of_its_panels():
     map_ = Explorer("Q", DEPTH, HeatMap(np.zeros((2, 3, 3))), record=Record())
     for shown, kinds in ((map_, ["heat"]), (explorer(), ["curves"])):
         assert re.findall(r'^register\("(\w+)"', shown._esm, re.MULTILINE) == kinds
-        assert json.dumps(shown._esm, ensure_ascii=False)[1:-1].replace("<", "\\u003c") in shown.html
+        script, _ = shown._esm.split("\nexport default")
+        assert script in shown.html
     assert not re.search(r"^(import|export (?!default))", map_._esm, re.MULTILINE)
 
 

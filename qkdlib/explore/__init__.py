@@ -5,17 +5,22 @@ from importlib import import_module
 # A module comes in when one of its names is used: who only draws, or only computes a grid in another
 # process, does not pay for widgets and circuits.
 _LAZY = {
+    "Answers": "views",
     "Bars": "panels",
     "BlochSpheres": "panels",
     "Choice": "controls",
     "Circuits": "panels",
     "Curve": "panels",
     "Curves": "panels",
+    "DeclaredTraining": "declared",
     "Explorer": "explorer",
+    "Field": "views",
     "Grid": "grid",
     "HeatMap": "panels",
     "Live": "training",
+    "Margin": "views",
     "Panel": "panels",
+    "Plane": "panels",
     "Readout": "readout",
     "Record": "grid",
     "Slider": "controls",

@@ -14,11 +14,12 @@ _IMPORT = re.compile(r"^import \{([^}]*)\} from \"[^\"]*\";\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|class) )(?:\w+ )+?(\w+)", re.MULTILINE)
 
 
-def script_for(panels):
-    """The module that draws an explorer with these panels.
+def script_for(panels, trains=False):
+    """What draws an explorer with these panels: the text of a module with a function `render`.
 
     Args:
         panels: Some `Panel`.
+        trains: Whether the page itself trains; `page_script` has to stand before it.
 
     Raises:
         TypeError: A panel without kind or script.
@@ -31,10 +32,21 @@ def script_for(panels):
             raise TypeError(f"{type(panel).__name__} needs the class attributes kind and script")
         if scripts.setdefault(kind, script) != script:
             raise ValueError(f"two panels with different scripts call themselves {kind!r}")
-    parts = [_common(name) for name in ("kit.js", "controls.js", "live.js")]
+    parts = [_common("kit.js"), _common("controls.js"), _trainer() if trains else _NO_TRAINER]
+    parts.append(_common("live.js"))
     # A block each, so that the names of one panel's script are not another's.
     parts += [f"{{\n{_panel(kind, script)}\n}}" for kind, script in scripts.items()]
-    return "\n".join([*parts, _common("explorer.js"), "export default { render };"])
+    text = "\n".join([*parts, _common("explorer.js")])
+    if "</script" in text.lower():
+        raise ValueError("a script must not hold </script, which would end it in a page")
+    return text
+
+
+_NO_TRAINER = "const pageTrainer = null;"
+
+
+def _trainer():
+    return f"const {{ pageTrainer }} = (() => {{\n{_common('page/host.js')}\nreturn {{ pageTrainer }};\n}})();"
 
 
 @cache
@@ -45,11 +57,15 @@ def style():
 
 @cache
 def _common(name):
-    return _joined((_FOLDER / name).read_text(encoding="utf8"))
+    from qkdlib.explore.page.script import compact
+
+    return compact(_joined((_FOLDER / name).read_text(encoding="utf8")))
 
 
 @cache
 def _panel(kind, script):
+    if isinstance(script, Path) and script.is_relative_to(_FOLDER):
+        return _common(script.relative_to(_FOLDER))
     text = script if isinstance(script, str) else script.read_text(encoding="utf8")
     known = set(_EXPORT.findall((_FOLDER / "kit.js").read_text(encoding="utf8")))
     for names in _IMPORT.findall(text):
@@ -57,12 +73,11 @@ def _panel(kind, script):
             if name not in known:
                 there = ", ".join(sorted(known))
                 raise ValueError(f"the script of {kind!r} imports {name!r}; kit.js has {there}")
-    return _joined(text)
+    return _compact(_joined(text), r"^ *//[^\n]*")
 
 
 def _joined(text):
-    text = re.sub(r"^export (?!default)", "", _IMPORT.sub("", text), flags=re.MULTILINE)
-    return _compact(text, r"^ *//[^\n]*")
+    return re.sub(r"^export (?!default)", "", _IMPORT.sub("", text), flags=re.MULTILINE)
 
 
 def _compact(text, comment):

@@ -26,31 +26,50 @@ export function indexOf(control, value) {
   return Math.round(position(control, value));
 }
 
+// A value from a text: { value }, or { word } that says what is allowed.
+export function read(control, text) {
+  if (control.kind === "toggle") return ["true", "false"].includes(text) ? { value: text === "true" } : { word: "on or off." };
+  if (control.kind === "choice") return control.values.includes(text) ? { value: text } : { word: `one of ${control.values.join(", ")}.` };
+  const v = text.trim() === "" ? NaN : Number(text), [low, high] = control.limits;
+  const fits = exists(v) && v >= low && v <= high && (!control.integer || Number.isInteger(v));
+  return fits ? { value: v } : { word: `${control.integer ? "a whole number" : "a number"} from ${number(low)} to ${number(high)}.` };
+}
+
+// The line below a control in which it says what was wrong.
+function complaint() {
+  const node = h("span", { class: "qkd-word", role: "alert", hidden: true });
+  return { node, say(word) { node.hidden = !word; node.textContent = word || ""; } };
+}
+
 function buildSlider(control, id, change) {
   const last = control.values.length - 1;
   const range = h("input", { type: "range", id, min: 0, max: last, step: 1, disabled: last === 0 });
   const text = h("span", { class: "qkd-value-text" });
   const exact = h("input", { type: "number", class: "qkd-exact", hidden: true, min: control.limits[0], max: control.limits[1], step: control.integer ? 1 : "any", "aria-label": `${control.label}, exact value` });
-  range.addEventListener("input", () => change(valueAt(control, +range.value), "move"));
+  range.addEventListener("input", () => { say(""); change(valueAt(control, +range.value), "move"); });
   range.addEventListener("change", () => change(valueAt(control, +range.value), "end"));
+  const { node: word, say } = complaint();
   exact.addEventListener("change", () => {
-    const v = exact.valueAsNumber;
-    change(exists(v) ? clamp(control.integer ? Math.round(v) : v, ...control.limits) : control.values[control.start], "end");
+    const { value, word: wrong } = read(control, exact.value);
+    if (wrong) { say(`Please type ${wrong} Nothing has changed.`); return; }
+    say("");
+    change(value, "end");
   });
-  const node = h("div", { class: "qkd-control qkd-slider" }, h("label", { for: id }, control.label), range, h("span", { class: "qkd-value-box" }, text, exact, control.unit ? h("span", { class: "qkd-unit" }, control.unit) : null));
+  const node = h("div", { class: "qkd-control qkd-slider" }, h("label", { for: id }, control.label), range, h("span", { class: "qkd-value-box" }, text, exact, control.unit ? h("span", { class: "qkd-unit" }, control.unit) : null), word);
   return {
     node,
+    say,
     show(value) {
       range.value = position(control, value);
       text.textContent = number(value);
       if (document.activeElement !== exact) exact.value = value;
       range.setAttribute("aria-valuetext", withUnit(number(value), control.unit));
     },
-    // With a kernel any value can be trained: type one, or let the slider run between grid points.
+    // Where something trains, any value can be: type one, or let the slider run between grid points.
     liven(live, fine) {
       exact.hidden = !live;
       text.hidden = live;
-      range.step = live && fine && !control.integer ? 0.02 : 1;
+      range.step = live && fine && !control.integer ? 0.05 : 1;
       if (control.limits[0] === control.limits[1]) exact.disabled = true;
     },
   };
@@ -59,15 +78,17 @@ function buildSlider(control, id, change) {
 function buildToggle(control, id, change) {
   const box = h("input", { type: "checkbox", role: "switch", id });
   box.addEventListener("change", () => change(box.checked, "end"));
-  const node = h("div", { class: "qkd-control qkd-toggle" }, h("label", { for: id }, control.label), h("span", {}, box));
-  return { node, show(value) { box.checked = value; }, liven() {} };
+  const { node: word, say } = complaint();
+  const node = h("div", { class: "qkd-control qkd-toggle" }, h("label", { for: id }, control.label), h("span", {}, box), word);
+  return { node, say, show(value) { box.checked = value; }, liven() {} };
 }
 
 function buildChoice(control, id, change) {
   const boxes = control.values.map((value, i) => h("input", { type: "radio", name: id, value, id: `${id}-${i}`, onchange: () => change(value, "end") }));
+  const { node: word, say } = complaint();
   const node = h("fieldset", { class: "qkd-control qkd-choice" }, h("legend", {}, control.label),
-    h("span", { class: "qkd-options" }, ...boxes.map((box, i) => h("label", {}, box, h("span", {}, control.texts[i])))));
-  return { node, show(value) { boxes.forEach((box) => { box.checked = box.value === value; }); }, liven() {} };
+    h("span", { class: "qkd-options" }, ...boxes.map((box, i) => h("label", {}, box, h("span", {}, control.texts[i])))), word);
+  return { node, say, show(value) { boxes.forEach((box) => { box.checked = box.value === value; }); }, liven() {} };
 }
 
 export const CONTROL = { slider: buildSlider, toggle: buildToggle, choice: buildChoice };

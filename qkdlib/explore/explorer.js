@@ -5,7 +5,7 @@
 // "ping". Only a kernel answers "pong", and that reveals what trains live.
 
 import { KINDS, at, exists, h, number, withUnit } from "./kit.js";
-import { CONTROL, indexOf, textOf } from "./controls.js";
+import { CONTROL, indexOf, read, textOf } from "./controls.js";
 import { buildLive, listen } from "./live.js";
 
 let explorers = 0;
@@ -19,14 +19,40 @@ function buildReadout(readout) {
   const text = (v) => (exists(v) ? withUnit(number(v, readout.decimals), readout.unit) : "–");
   function draw(cell, live) {
     const stored = at(readout.values, cell)[0];
-    const fresh = live && live.readouts && live.readouts[readout.label];
+    const reported = live && live.readouts && live.readouts[readout.label];
+    const [fresh, low, high] = Array.isArray(reported) ? reported : [reported];
     const spread = readout.low && exists(at(readout.low, cell)[0]) ? `${text(at(readout.low, cell)[0])} to ${text(at(readout.high, cell)[0])}` : "";
     const now = fresh !== undefined && fresh !== null && live;
     value.textContent = text(now ? fresh : stored);
-    small.textContent = now ? `live; stored ${text(stored)}` : spread;
+    small.textContent = exists(low) ? `${text(low)} to ${text(high)}` : now ? (live.page ? "this start" : `live; stored ${text(stored)}`) : spread;
     return `${readout.label} ${value.textContent}` + (small.textContent ? `, ${small.textContent}` : "");
   }
   return { node, draw };
+}
+
+// ---- the address: page.html?temperature=0.5&alpha=1&start=3#try-which-teacher-is-talking ----
+
+const slugOf = (title) => "try-" + title.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "");
+
+// What the address says of this explorer, and how it follows the controls. Only in a page: a notebook's
+// address is not ours.
+function linkTo(model, spec) {
+  const found = !!model.page && decodeURIComponent(location.hash) === "#" + slugOf(spec.title);
+  const query = new URLSearchParams(found ? location.search : ""), words = {}, values = { ...model.get("values") };
+  for (const control of spec.controls) {
+    if (!query.has(control.name)) continue;
+    const { value, word } = read(control, query.get(control.name));
+    if (word) words[control.name] = `The address says ${JSON.stringify(query.get(control.name).slice(0, 20))}: ${word}`;
+    else values[control.name] = value;
+  }
+  const start = Number(query.get("start"));
+  function write(now, seed) {
+    if (!model.page || !spec.plan) return;
+    const next = new URLSearchParams(spec.controls.map((control) => [control.name, now[control.name]]));
+    if (seed) next.set("start", seed);
+    try { history.replaceState(null, "", `${location.pathname}?${next}#${slugOf(spec.title)}`); } catch { /* refused here, or too often */ }
+  }
+  return { found, values, words, seed: Number.isInteger(start) && start > 0 ? start : 0, write };
 }
 
 function buildNumbers(spec, panels) {
@@ -58,10 +84,10 @@ export function render({ model, el }) {
   const id = `qkd-${++explorers}-${Math.random().toString(36).slice(2, 7)}`;
   // Keys belong to the controls here; JupyterLab would move between cells with them.
   const keep = (event) => { if (!event.ctrlKey && !event.metaKey) event.stopPropagation(); };
-  const root = h("section", { class: "qkd-explorer", "aria-labelledby": id + "-title", onkeydown: keep });
+  const root = h("section", { class: "qkd-explorer", id: model.page && spec.plan && !document.getElementById(slugOf(spec.title)) ? slugOf(spec.title) : null, "aria-labelledby": id + "-title", onkeydown: keep });
   const note = h("p", { class: "qkd-note" });
   const news = h("p", { class: "qkd-unseen", "aria-live": "polite" });
-  let live = null, words = "", newsTimer = 0;
+  let live = null, words = "", newsTimer = 0, seed = 0, finished = null;
 
   // What panels are offered, and what live training is.
   const figure = {
@@ -69,10 +95,19 @@ export function render({ model, el }) {
     width: (host) => Math.floor(host.clientWidth) || 600,
     panels: spec.panels,
   };
+  const link = linkTo(model, spec);
   const ui = {
     controls: spec.controls,
+    plan: spec.plan,
+    linked: link.found,
     values: () => model.get("values"),
-    setLive(message) { live = message; draw(); },
+    seed: () => seed,
+    reseed() { seed += 1; link.write(model.get("values"), seed); },
+    setLive(message) {
+      if (live && live.progress === 1 && message && message.run !== live.run) finished = live.curves;
+      live = message && { ...message, before: finished };
+      draw();
+    },
     liven(alive, fine) { widgets.forEach((widget) => widget.liven(alive, fine)); },
   };
 
@@ -83,6 +118,7 @@ export function render({ model, el }) {
       if (live && !training.following()) live = { ...live, readouts: {}, panels: {} };
       model.set("values", values); // draws, through change:values
       model.save_changes();
+      link.write(values, seed);
     }
     training.moved(how);
   }
@@ -119,7 +155,7 @@ export function render({ model, el }) {
     const read = readouts.map((readout, k) => readout.draw(cellOf(spec.readouts[k].over, index, spec.controls), live));
     root.dataset.cell = index.join();
     numbers.draw();
-    const between = spec.controls.filter((control, k) => control.kind === "slider" && control.values[index[k]] !== values[control.name]);
+    const between = live && live.page ? [] : spec.controls.filter((control, k) => control.kind === "slider" && control.values[index[k]] !== values[control.name]);
     root.classList.toggle("qkd-between", between.length > 0);
     note.textContent = between.length ? "Stored curves: nearest computed point, " + between.map((c) => textOf(c, c.values[indexOf(c, values[c.name])])).join(", ") + "." : "";
     const next = spec.controls.map((control) => textOf(control, values[control.name])).join(", ") + (read.length ? ": " + read.join("; ") : "");
@@ -135,7 +171,11 @@ export function render({ model, el }) {
   model.on("comm_live_update", onLost);
   const resized = new ResizeObserver(() => requestAnimationFrame(draw));
   resized.observe(root);
-  draw();
+  seed = link.seed;
+  if (link.found) model.set("values", link.values);
+  else draw();
+  if (link.found) root.scrollIntoView();
+  for (const [name, word] of Object.entries(link.words)) widgets[spec.controls.findIndex((control) => control.name === name)].say(word);
   listen(model).then(training.ping);
   return () => {
     resized.disconnect();

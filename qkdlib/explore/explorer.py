@@ -15,31 +15,30 @@ import traitlets
 from qkdlib.explore.bundle import script_for, style
 from qkdlib.explore.controls import check_controls
 from qkdlib.explore.grid import Record
+from qkdlib.explore.page import page_script
 from qkdlib.explore.panels import Panel
 from qkdlib.explore.pen import draw_still
 from qkdlib.explore.readout import Readout
 from qkdlib.explore.training import Training, check_trainer
 
-MAX_KB = 100  # of an explorer in a page, everything included
+MAX_KB = 100  # of an explorer in a page, but for the engine, which a page needs once
 _MADE = weakref.WeakKeyDictionary()  # explorer -> its number
 _NUMBERS = itertools.count()
 
 _PAGE = """<div class="qkd-host" data-explorer="{key}">
 <section class="qkd-explorer">{still}</section></div>
 <style>{css}</style>
-<script type="module">
-const source = {script}, state = {state}, heard = {{}};
-const model = {{
+{engine}<script type="module">
+{script}
+const state = {state}, heard = {{}};
+const host = document.querySelector('[data-explorer="{key}"]:not([data-ready])');
+host.dataset.ready = "";
+render({{ el: host, model: {{
   get: (name) => state[name],
   set: (name, value) => {{ state[name] = value; (heard["change:" + name] || []).forEach((f) => f()); }},
   on: (event, f) => {{ (heard[event] ||= []).push(f); }},
-  off: () => {{}}, save_changes: () => {{}}, send: () => {{}},
-}};
-const url = URL.createObjectURL(new Blob([source], {{ type: "text/javascript" }}));
-const host = document.querySelector('[data-explorer="{key}"]:not([data-ready])');
-host.dataset.ready = "";
-(await import(url)).default.render({{ model, el: host }});
-URL.revokeObjectURL(url);
+  off: () => {{}}, save_changes: () => {{}}, send: () => {{}}, page: true,
+}} }});
 </script>"""
 
 
@@ -60,7 +59,8 @@ class Explorer(anywidget.AnyWidget):
         trainer: For live training: called as `trainer(**values, report=report)`, the controls' values
             under their names. It calls `report(Live(...))` after each step; what it returns is
             ignored, so a function with `seed=0, report=None` can serve `compute_grid` as well. It
-            can be stopped between two steps only, so a step should take a tenth of a second at most.
+            can be stopped between two steps only, so a step should take a tenth of a second at most. One
+            with a method `pack` (a `DeclaredTraining`) trains in the page as well.
 
     Attributes:
         controls: The controls, a tuple.
@@ -90,15 +90,16 @@ class Explorer(anywidget.AnyWidget):
         self.controls = check_controls(controls)
         self._panels = (panels,) if isinstance(panels, Panel) else tuple(panels)
         readouts = (readouts,) if isinstance(readouts, Readout) else tuple(readouts)
-        spec, script = _pack(title, self.controls, self._panels, readouts, record)
-        if trainer is not None:
-            check_trainer(trainer, self.controls)
+        spec, script = _pack(title, self.controls, self._panels, readouts, record, trainer)
         start = {control.name: control.start for control in self.controls}
         identity = uuid.uuid4().hex
+        self._script, self._engine = script, page_script() if "plan" in spec else ""
         super().__init__(
-            spec=spec, values=start, identity=identity, model_id=identity, _esm=script, _css=style()
-        )
-        weight, grid = len(self.html.encode()) / 1000, len(_script_text(spec).encode()) / 1000
+            spec=spec, values=start, identity=identity, model_id=identity, _css=style(),
+            _esm=f"{self._engine}{script}\nexport default {{ render }};",
+        )  # fmt: skip
+        weight = (len(self.html.encode()) - len(self._engine)) / 1000
+        grid = len(_script_text(spec).encode()) / 1000
         if weight > MAX_KB:
             raise ValueError(
                 f"the explorer would weigh {weight:.0f} kB, {grid:.0f} of them the panels' content; "
@@ -138,7 +139,8 @@ class Explorer(anywidget.AnyWidget):
             key="qkd-" + hashlib.sha256(text.encode()).hexdigest()[:12],
             still=draw_still(self.spec, self._panels, page=True),
             css=self._css,
-            script=_script_text(self._esm),
+            engine=self._engine and f"<script data-qkd-engine>{self._engine}</script>\n",
+            script=self._script,
             state=text,
         )
 
@@ -155,7 +157,7 @@ class Explorer(anywidget.AnyWidget):
         return data, meta
 
 
-def _pack(title, controls, panels, readouts, record):
+def _pack(title, controls, panels, readouts, record, trainer):
     """(spec, script): everything that the page needs, checked."""
     if not isinstance(title, str) or not title.strip():
         raise ValueError(f"title must be a text, got {title!r}")
@@ -169,7 +171,10 @@ def _pack(title, controls, panels, readouts, record):
             raise TypeError(f"readouts must be Readout, got {readout!r}")
     if not isinstance(record, Record):
         raise TypeError(f"record must be a Record (grid.record, recorded()), got {record!r}")
-    script = script_for(panels)
+    if trainer is not None:
+        check_trainer(trainer, controls)
+    declared = hasattr(trainer, "pack")
+    script = script_for(panels, trains=declared)
     spec = {
         "title": title,
         "controls": [control.pack() for control in controls],
@@ -177,6 +182,8 @@ def _pack(title, controls, panels, readouts, record):
         "readouts": [readout.pack(controls) for readout in readouts],
         "record": record.pack(),
     }
+    if declared:
+        spec["plan"] = trainer.pack(controls)
     return spec, script
 
 

@@ -24,7 +24,7 @@ def page_of(explorers, theme="light") -> str:
 
 def specs(html: str) -> list[dict]:
     """What the explorers of a page store, in the page's order."""
-    found = re.findall(r"^const source = .*?, state = (\{.*\}), heard = \{\};$", html, re.MULTILINE)
+    found = re.findall(r"^const state = (\{.*\}), heard = \{\};$", html, re.MULTILINE)
     return [json.loads(text)["spec"] for text in found]
 
 

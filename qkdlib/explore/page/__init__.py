@@ -1,9 +1,9 @@
 """Training in the page: an engine in JavaScript, and what Python declares to it.
 
-    engine.js      the engine: circuits, losses, trainings, the Worker        (read this)
-    kernels.ts     its sweeps once more, for WebAssembly; kernels.js is what `build` makes of it
-    declaration    models, samples and trainings as values for JSON
-    script         the engine as text for a page
+engine.js      the engine: circuits, losses, trainings, the Worker        (read this)
+kernels.ts     its sweeps once more, for WebAssembly; kernels.js is what `build` makes of it
+declaration    models, samples and trainings as values for JSON
+script         the engine as text for a page
 """
 
 from qkdlib.explore.page.declaration import (

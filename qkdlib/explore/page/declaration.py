@@ -250,7 +250,7 @@ def declare_data(inputs, *, kind="float32", error=None):
     if error is not None:
         check_number("error", error, 0, open_minimum=True)
         states, coefficients = _basis(states, error)
-        found["coefficients"] = declare_array(coefficients)
+        found["coefficients"] = declare_array(coefficients, "float16")
     found["states"] = declare_array(states.real, kind)
     if states.imag.any():
         found["imaginary"] = declare_array(states.imag, kind)
@@ -325,9 +325,7 @@ def declare_orders(n_samples, n_steps, batch_size, seed):
     n_batches = -(-check_count("n_samples", n_samples) // check_count("batch_size", batch_size))
     rows = core.batches(n_samples, batch_size, seed)
     epochs = -(-check_count("n_steps", n_steps, minimum=0) // n_batches)
-    return [
-        np.concatenate(list(itertools.islice(rows, n_batches))).tolist() for _ in range(epochs)
-    ]
+    return [np.concatenate(list(itertools.islice(rows, n_batches))).tolist() for _ in range(epochs)]
 
 
 def declare_training(
@@ -357,6 +355,7 @@ def declare_training(
     Returns:
         A dict for JSON.
     """
+
     def samples(pair):
         inputs, labels = pair
         inputs = inputs if isinstance(inputs, dict) else declare_data(inputs)
@@ -368,6 +367,9 @@ def declare_training(
         "model": model if isinstance(model, dict) else declare(model),
         **samples(train),
         "watch": {name: samples(pair) for name, pair in (watch or {}).items()},
-        "steps": n_steps, "batch": batch_size, "rate": learning_rate, "seed": seed,
+        "steps": n_steps,
+        "batch": batch_size,
+        "rate": learning_rate,
+        "seed": seed,
     }
     return found | ({} if condition is None else {"condition": condition}) | more

@@ -181,6 +181,7 @@ function generator(...seeds) {
     return ((t ^ t >>> 14) >>> 0) / 2 ** 32;
   };
 }
+const normal = draw => Math.sqrt(-2 * Math.log(1 - draw())) * Math.cos(2 * Math.PI * draw());
 function permutation(n, draw) {
   const order = range(n);
   for (let i = n; i > 1;) { const j = Math.floor(i-- * draw()); [order[i], order[j]] = [order[j], order[i]]; }
@@ -592,18 +593,24 @@ const teachers = {
 
 // A training, all entries but the first three optional:
 //   model, inputs, labels         see declaration.py; `targets` [samples][classes] in place of labels
-//   watch                         { name: { inputs, labels } }: what the page wants the logits of
-//   steps, batch, rate, l2, seed  rate: a number, or null for 0.05, times 0.9 every 50 steps
+//   watch                         { name: { inputs, labels } }: what the page wants the logits of; an
+//                                 entry without inputs watches the training's own
+//   every                         steps between two points of the trace: all that is watched, graded
+//   steps, batch, rate, l2, seed  rate: by default 0.05, times 0.9 every 50 steps; a number stays as it
+//                                 is, or decays where `decay` says so
 //   weights, orders               initial ones [students][weights]; orders of the rows [epochs][samples]
 //   loss                          "squared"; by default cross-entropy, or with a teacher Eq. 7
 //   condition                     { teacher, temperature, alpha, reverse, scale, smoothing, budget, order }
-//   teacher                       { logits }, or { training: what differs from its student's }
+//   teacher                       { logits }, or { training: what differs from its student's }; `shots`: each
+//                                 expectation value, a logit / `scale`, is the mean of so many outcomes
 //   students, pull                how many; { kind: "kl" or "infidelity", weight, warm_up, temperature }
+//   spread                        students start that near: normal around a common start (rad)
 //   shards, shared                rows of each student [students][rows]; inputs that all meet on
 //   seeds, conditions             20 seeds: each condition from each of so many initialisations
 // Messages: "progress", "result" (of a seed and a condition) and "done" hold step, steps, and for every student
-// weights, losses, distances, watch: { name: { logits, accuracy, loss, entropy } }; "stopped"; "error" holds
-// message and reason: "input", "memory" (and fits), "diverged" (and step, weights), "failed".
+// weights, losses, distances, watch: { name: { logits, accuracy, loss, entropy, vote } }; trace: of every point
+// { step, watch } without the logits; said: what the teacher said. "stopped"; "error" holds message and
+// reason: "input", "memory" (and fits), "diverged" (and step, weights), "failed".
 
 const gather = (values, rows, C) =>
   new Float64Array(rows.length * C).map((_, i) => values[rows[Math.floor(i / C)] * C + i % C]);
@@ -617,10 +624,10 @@ function* batches(n, size, epochs, draw) {
 }
 
 const RULES = {
-  "a positive integer": [v => Number.isInteger(v) && v > 0, "steps", "batch", "students", "seeds", "budget"],
+  "a positive integer": [v => Number.isInteger(v) && v > 0, "steps", "batch", "students", "seeds", "budget", "shots", "every"],
   "a positive number": [v => v > 0 && v < Infinity, "rate", "temperature", "scale"],
   "a number in [0, 1]": [v => v >= 0 && v <= 1, "alpha", "smoothing"],
-  "a number of at least 0": [v => v >= 0 && v < Infinity, "seed", "weight", "warm_up", "l2"],
+  "a number of at least 0": [v => v >= 0 && v < Infinity, "seed", "weight", "warm_up", "l2", "spread"],
 };
 function check(settings) {
   for (const [wanted, [good, ...names]] of Object.entries(RULES)) {
@@ -635,9 +642,10 @@ function check(settings) {
 function* setUp(given) {
   const conditions = given.conditions || [given.condition || {}];
   const spec = { steps: 50, batch: 64, students: 1, seed: 0, l2: 0, pull: {}, watch: {}, ...given, conditions };
-  [spec, spec.pull, ...conditions].forEach(check);
+  [spec, spec.pull, spec.teacher || {}, ...conditions].forEach(check);
   const { model, students, inputs, watch, shared } = spec;
-  const named = { inputs, ...watch, ...shared && { shared } }, sets = {};
+  const others = Object.fromEntries(Object.entries(watch).filter(([, one]) => one.inputs));
+  const named = { inputs, ...others, ...shared && { shared } }, sets = {};
   const sum = (total, set) => total + 2 * set.stored;
   for (const name in named) sets[name] = new Inputs(name, named[name].inputs || named[name], model);
   const all = Object.values(sets), rank = Math.max(...all.map(set => set.rank));
@@ -659,7 +667,7 @@ function* setUp(given) {
 
 // A training of one student, or of several that pull at each other. Yields now and then: nothing, or a report.
 function* run(setup, condition, nth = 0, quiet = false) {
-  const { spec, sets, programs, teacher } = setup, { model, shards, pull, rate, l2, labels } = spec;
+  const { spec, sets, programs, teacher } = setup, { model, shards, pull, rate, l2, labels, every } = spec;
   const { temperature = 1, alpha = 0, reverse, scale: factor = 1, smoothing = 0, budget = 1 } = condition;
   const K = programs.length, C = model.classes, { samples } = sets.inputs;
   const seed = spec.seed + nth, scale = model.scale * factor, steps = spec.steps * budget;
@@ -674,6 +682,7 @@ function* run(setup, condition, nth = 0, quiet = false) {
     }
     said = teacher ? teacher.said : decode("teacher", spec.teacher?.logits).values;
     must(said.length === samples * C, "teacher", `${samples} rows of ${C} logits`, said.length);
+    if (spec.teacher.shots) said = counted(said, spec.teacher, generator(seed, 5));
     must(teachers[condition.teacher], "teacher", "one of " + Object.keys(teachers), condition.teacher);
     said = teachers[condition.teacher](said, C, condition.order || permutation(samples, generator(seed, 1)));
   }
@@ -689,12 +698,14 @@ function* run(setup, condition, nth = 0, quiet = false) {
 
   // Where it starts, and in what order it goes
   const weights = range(K, k => {
-    const draw = generator(seed, 2, k), given = !nth && spec.weights?.[k];
+    const near = spec.spread != null, own = generator(seed, 6, k);
+    const draw = generator(seed, 2, near ? 0 : k), given = !nth && spec.weights?.[k];
     must(!given || given.length === model.weights, "weights", `${model.weights} numbers`, given?.length);
-    return Float64Array.from(given || range(model.weights, () => 2 * Math.PI * draw()));
+    const start = () => 2 * Math.PI * draw() + (near && spec.spread * normal(own));
+    return Float64Array.from(given || range(model.weights, start));
   });
   const moments = weights.map(w => [w.map(() => 0), w.map(() => 0)]);
-  const history = range(K, () => []), distances = range(K, () => []);
+  const history = range(K, () => []), distances = range(K, () => []), trace = [];
   const rowsOf = (n, epochs, stream) => batches(n, spec.batch, epochs, generator(seed, stream));
   const orders = range(K, k => rowsOf(shards?.[k].length ?? samples, spec.orders, 3));
   const common = sets.shared && rowsOf(sets.shared.samples, spec.shared_orders, 4);
@@ -732,19 +743,31 @@ function* run(setup, condition, nth = 0, quiet = false) {
     for (let k = 0; k < K; k++) yield* programs[k].backward(gradients[k]);
   }
 
-  function* report(type, step) {
+  function* look(only = () => true) {
     const watch = {};
     for (const name in spec.watch) {
-      const logits = [], { labels } = spec.watch[name];
+      const logits = [], one = spec.watch[name].inputs ? spec.watch[name] : spec;
+      if (!only(one)) continue;
       for (let k = 0; k < K; k++) {
-        const values = yield* programs[k].expectation(weights[k], sets[name]);
+        const values = yield* programs[k].expectation(weights[k], sets[one === spec ? "inputs" : name]);
         logits.push(values.map(v => v * model.scale));
       }
-      watch[name] = { logits, ...labels && grade(logits, labels, C) };
+      watch[name] = { logits, ...one.labels && grade(logits, one.labels, C) };
     }
-    return { type, step, steps, weights: weights.map(w => w.slice()), losses: history, distances, watch };
+    return watch;
+  }
+  function* report(type, step) {
+    const watch = yield* look(), own = weights.map(w => w.slice());
+    return { type, step, steps, weights: own, losses: history, distances, watch, trace, said };
+  }
+  function* mark(step) {
+    if (!every || step % every) return;
+    const watch = yield* look(one => one !== spec && one.labels);
+    for (const name in watch) delete watch[name].logits;
+    trace.push({ step, watch });
   }
 
+  yield* mark(0);
   for (let step = 0, due = clock() + EVERY; step < steps; step++) {
     const rows = orders.map((order, k) => order.next().value.map(i => shards ? shards[k][i] : i));
     const met = common?.next().value;
@@ -754,7 +777,7 @@ function* run(setup, condition, nth = 0, quiet = false) {
     if (common && force) yield* pass(sets.shared, range(K, () => met), false, force, gradients);
     yield* pass(sets.inputs, rows, true, !common && force, gradients);
     const first = 1 - 0.9 ** (step + 1), second = 1 - 0.999 ** (step + 1);
-    const pace = rate ?? 0.05 * 0.9 ** Math.floor(step / 50);
+    const pace = (rate ?? 0.05) * (rate == null || spec.decay ? 0.9 ** Math.floor(step / 50) : 1);
     weights.forEach((w, k) => gradients[k].forEach((g, i) => {  // Adam
       const [mean, square] = moments[k];
       mean[i] += 0.1 * (g - mean[i]); square[i] += 0.001 * (g * g - square[i]);
@@ -763,6 +786,7 @@ function* run(setup, condition, nth = 0, quiet = false) {
     if (!weights.every((w, k) => Number.isFinite(history[k].at(-1)) && w.every(Number.isFinite))) {
       refuse("diverged", `the training diverged at step ${step + 1}`, { step, weights: before });
     }
+    yield* mark(step + 1);
     const now = clock();
     if (!quiet && now > due) {
       yield yield* report("progress", step + 1);
@@ -772,16 +796,32 @@ function* run(setup, condition, nth = 0, quiet = false) {
   return yield* report("done", steps);
 }
 
-// Numbers beside a curve, for every student: accuracy, cross-entropy, mean entropy of the probabilities.
-function grade(logits, labels, C) {
-  const mean = f => logits.map(z => {
-    const log = logSoftened(z, C);
-    return average(labels.map((label, b) => f(log.subarray(b * C, b * C + C), label)));
+// What so many shots show of logits, each of them `scale` times the mean of outcomes +1 and -1.
+function counted(logits, { shots, scale = 1 }, draw) {
+  return logits.map(z => {
+    const share = Math.min(Math.max((1 + z / scale) / 2, 0), 1);
+    let ups = 0;
+    if (shots > 500) {
+      ups = shots * share + Math.sqrt(shots * share * (1 - share)) * normal(draw);
+      ups = Math.min(Math.max(Math.round(ups), 0), shots);
+    } else for (let k = 0; k < shots; k++) ups += draw() < share;
+    return scale * (2 * ups / shots - 1);
   });
+}
+
+// Numbers beside a curve: of every student accuracy, cross-entropy, mean entropy of the probabilities; and
+// the accuracy of their mean probabilities.
+function grade(logits, labels, C) {
+  const logs = logits.map(z => logSoftened(z, C));
+  const mean = f => logs.map(log => average(labels.map((label, b) => f(log.subarray(b * C, b * C + C), label))));
   return {
     accuracy: mean((log, label) => +(log.indexOf(Math.max(...log)) === label)),
     loss: mean((log, label) => -log[label]),
     entropy: mean(log => -log.reduce((sum, v) => sum + v * Math.exp(v), 0)),
+    vote: average(labels.map((label, b) => {
+      const sums = range(C, c => average(logs.map(log => Math.exp(log[b * C + c]))));
+      return +(sums.indexOf(Math.max(...sums)) === label);
+    })),
   };
 }
 

@@ -15,6 +15,7 @@ from qkdlib.explore.panels.circuits import Circuits
 from qkdlib.explore.panels.curves import Curve, Curves
 from qkdlib.explore.panels.heat import HeatMap
 from qkdlib.explore.panels.panel import Panel
+from qkdlib.explore.panels.plane import Plane
 
 __all__ = [
     "Bars",
@@ -24,6 +25,7 @@ __all__ = [
     "Curves",
     "HeatMap",
     "Panel",
+    "Plane",
     "at",
     "pack_array",
     "pack_axis",

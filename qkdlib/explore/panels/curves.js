@@ -12,14 +12,24 @@ function storedSeries(panel, cell) {
 }
 
 // The curves of a live run that belong here; a name that no panel knows goes to the first.
-function liveSeries(panel, run, figure) {
+function liveSeries(panel, curves, figure) {
   const all = figure.panels.filter((other) => other.kind === "curves");
   const known = new Set(all.flatMap((other) => other.series.map((one) => one.name)));
-  return Object.entries((run && run.curves) || {}).flatMap(([name, { x, y }]) => {
+  return Object.entries(curves || {}).flatMap(([name, { x, y, low = null, high = null }]) => {
     const mine = panel.series.find((one) => one.name === name);
     if (!mine && (known.has(name) || all[0] !== panel)) return [];
-    return [{ ...(mine || { role: "ink", style: "line" }), name: name + ", live", x, y, low: null, high: null, live: true, dashed: false }];
+    return [{ role: "ink", style: "line", ...mine, name, x, y, low, high, live: true }];
   });
+}
+
+// What is drawn. A kernel's run stands beside the stored curves; the page's, which is there at every
+// setting, takes their place, and the run before it fades.
+function seriesOf(panel, cell, run, figure) {
+  const stored = storedSeries(panel, cell), live = liveSeries(panel, run && run.curves, figure);
+  if (!run || !run.page) return [...stored, ...live.map((one) => ({ ...one, name: one.name + ", live", dashed: false }))];
+  const names = new Set(live.map((one) => one.name));
+  const before = liveSeries(panel, run.before, figure).map((one) => ({ ...one, low: null, faded: true }));
+  return [...before, ...stored.filter((one) => !names.has(one.name)).map((one) => (one.live ? one : { ...one, low: null })), ...live];
 }
 
 // An axis wide enough for the live curves as well.
@@ -94,9 +104,10 @@ function markerAt(frame, shown, v) {
   })];
 }
 
-function drawSeries(frame, one, live) {
-  const kind = (one.live ? " qkd-now" : live ? " qkd-dim" : "") + (one.dashed ? " qkd-dashes" : "");
-  const group = s("g", { class: "qkd-role-" + one.role + kind, "data-series": one.name, "data-live": one.live || null });
+function drawSeries(frame, one, live, page) {
+  const state = one.faded ? " qkd-faded" : page ? "" : one.live ? " qkd-now" : live ? " qkd-dim" : "";
+  const kind = state + (one.dashed ? " qkd-dashes" : "");
+  const group = s("g", { class: "qkd-role-" + one.role + kind, "data-series": one.name, "data-live": (one.live && !one.faded) || null });
   if (one.style !== "points") group.append(s("path", { class: "qkd-curve", d: path(frame, one.x, one.y) }));
   if (one.style !== "line" || one.y.length === 1) group.append(...dots(frame, one));
   return group;
@@ -145,13 +156,14 @@ function build(panel, host, figure) {
   }
 
   function draw({ cell, values, run }) {
-    shown = [...storedSeries(panel, cell), ...liveSeries(panel, run, figure)];
+    const all = seriesOf(panel, cell, run, figure);
+    shown = all.filter((one) => !one.faded);
     layout();
     const live = shown.some((one) => one.live);
     content.replaceChildren(
       ...shown.filter((one) => one.low).map((one) => s("path", { class: "qkd-band qkd-role-" + one.role, d: band(frame, one) })),
       ...(panel.marker === null ? [] : markerAt(frame, shown, values[panel.marker])),
-      ...shown.map((one) => drawSeries(frame, one, live)));
+      ...all.map((one) => drawSeries(frame, one, live, run && run.page)));
     labels.replaceChildren(...(frame.direct ? endLabels(frame, shown) : []));
     names.replaceChildren(...(frame.direct || shown.length < 2 ? [] : [legend(shown)]));
     svg.setAttribute("aria-label", words(panel, shown));

@@ -1,0 +1,392 @@
+"""One declaration of a training: Python runs it, the stored grid holds it, the page trains it.
+
+    declared = DeclaredTraining(model, train, validation, teacher_logits=said, teacher="trained")
+    declared.explorer("Which teacher is talking?", [Slider("temperature", ...), ...])
+
+A control sets what it is called after; a control of another name chooses among `options`.
+"""
+
+from functools import cached_property
+
+import numpy as np
+
+from qkdlib import core
+from qkdlib._checks import check_choice, check_count, check_matrix, check_number
+from qkdlib.core.losses import softened
+from qkdlib.explore.controls import Slider, check_controls
+from qkdlib.explore.explorer import Explorer
+from qkdlib.explore.grid import compute_grid
+from qkdlib.explore.page import declare, declare_array, declare_data
+from qkdlib.explore.panels import Curve, Curves
+from qkdlib.explore.readout import Readout
+from qkdlib.explore.training import Live
+
+TEACHERS = {
+    "none": core.NoTeacher,
+    "trained": core.Distilled,
+    "uniform": core.UniformTeacher,
+    "constant": core.ConstantTeacher,
+    "shuffled": core.ShuffledTeacher,
+    "decisions": core.DecisionsOnly,
+}
+DISTANCES = {"kl": core.Divergence, "infidelity": core.Infidelity}
+
+# What can be set, its default, and where the page's engine finds it.
+_SETTINGS = {
+    "model": (None, "model"),
+    "teacher": ("none", "condition.teacher"),
+    "teacher_logits": (None, "teacher.logits"),
+    "shots": (None, "teacher.shots"),
+    "temperature": (1.0, "condition.temperature"),
+    "alpha": (0.9, "condition.alpha"),
+    "logit_scale": (1.0, "condition.scale"),
+    "smoothing": (0.0, "condition.smoothing"),
+    "learning_rate": (core.LEARNING_RATE.rate, "rate"),
+    "n_students": (1, "students"),
+    "distance": ("kl", "pull.kind"),
+    "weight": (0.0, "pull.weight"),
+    "spread": (None, "spread"),
+    "shards": (None, "shards"),
+}
+READOUTS = ("validation accuracy", "training accuracy", "training loss", "entropy")
+
+
+class DeclaredTraining:
+    """A training whose settings the reader changes.
+
+    Args:
+        model: The student, a `Model`.
+        train: (inputs, labels).
+        validation: (inputs, labels), whose accuracy is drawn.
+        teacher_logits: [n_samples, n_classes], what "trained" and other teachers go by.
+        teacher_scale: Factor of the teacher's logits: a logit divided by it is an expectation value.
+        options: {control: {option: settings}}, for controls that stand for several settings at once.
+        control: Settings of the run beside it, e.g. {"teacher": "none"}; None for no such run.
+        control_name: What that run is called.
+        views: What else of a run is shown, see `qkdlib.explore.views`.
+        n_steps, batch_size: As in `qkdlib.core.train`.
+        decays: Whether the learning rate falls by a tenth every 50 steps.
+        every: Steps between two points of a curve.
+        error: How far states may be off in the page, see `declare_data`.
+        **settings: What is not set by a control: temperature (1), alpha (0.9), logit_scale (1),
+            smoothing (0), learning_rate (the library's), teacher ("none", or another of `TEACHERS`),
+            shots (None; outcomes for each of the teacher's expectation values), and of
+            codistillation n_students (1), distance ("kl", "infidelity"), weight (0), spread (None;
+            students start that near each other, rad), shards (None; the rows of each).
+
+    Called with settings by name and `seed`, it runs in Python and returns arrays by name: "student" and,
+    of several students, "vote", accuracies at the `steps`; `READOUTS`; what the views show. With
+    `report` it tells the explorer after each point.
+    """
+
+    def __init__(
+        self, model, train, validation, *, teacher_logits=None, teacher_scale=1.0, options=None,
+        control=None, control_name="no teacher", views=(), n_steps=50, batch_size=64, decays=True,
+        every=5, error=1e-3, **settings,
+    ):  # fmt: skip
+        self.train = model.check_data("train", train)
+        self.validation = model.check_data("validation", validation)
+        if teacher_logits is not None:
+            teacher_logits = check_matrix("teacher_logits", teacher_logits, model.n_classes)
+            if len(teacher_logits) != len(self.train[1]):
+                raise ValueError(
+                    f"teacher_logits must have {len(self.train[1])} rows, got {len(teacher_logits)}"
+                )
+        self.teacher_scale = check_number("teacher_scale", teacher_scale, 0, open_minimum=True)
+        self.n_steps = check_count("n_steps", n_steps)
+        self.batch_size = check_count("batch_size", batch_size)
+        self.every, self.decays = check_count("every", every, 1, n_steps), bool(decays)
+        self.error = check_number("error", error, 0, open_minimum=True)
+        self.views, self.control, self.control_name = tuple(views), control, str(control_name)
+        self.options = {name: dict(chosen) for name, chosen in (options or {}).items()}
+        self.settings = {name: default for name, (default, _) in _SETTINGS.items()}
+        self.settings |= self._known({"model": model, "teacher_logits": teacher_logits} | settings)
+        for chosen in (*(s for o in self.options.values() for s in o.values()), control or {}):
+            self._known(chosen)
+        self._now = False
+        self._controls = {}  # runs of the control, whose settings many grid points share
+
+    def _known(self, settings):
+        for name, value in settings.items():
+            check_choice("a setting", name, tuple(_SETTINGS))
+            if name in ("teacher", "distance"):
+                check_choice(name, value, tuple(TEACHERS if name == "teacher" else DISTANCES))
+        return settings
+
+    def resolve(self, values):
+        """All settings, where controls have these values."""
+        found = dict(self.settings)
+        for name, value in values.items():
+            if name in self.options:
+                check_choice(name, value, tuple(self.options[name]))
+                found |= self.options[name][value]
+            else:
+                found |= self._known({name: value})
+        if found["teacher"] != "none" and found["teacher_logits"] is None:
+            raise ValueError(f"teacher {found['teacher']!r} needs teacher_logits, got None")
+        return found
+
+    @property
+    def steps(self):
+        """The steps at which curves have their points."""
+        return np.arange(0, self.n_steps + 1, self.every)
+
+    @cached_property
+    def several(self):
+        """Whether students are codistilled."""
+        return self.settings["n_students"] > 1
+
+    @property
+    def names(self):
+        """What the curves are called."""
+        return ("students", "their vote") if self.several else ("student",)
+
+    def condition(self, settings):
+        """The `Condition` of some settings."""
+        kind, scale = TEACHERS[settings["teacher"]], settings["logit_scale"]
+        if kind is core.NoTeacher:
+            return kind(smoothing=settings["smoothing"], logit_scale=scale)
+        return kind(settings["temperature"], settings["alpha"], logit_scale=scale)
+
+    def __call__(self, *, seed=0, report=None, **values):
+        return self._run(self.resolve(values), seed, report)
+
+    def _run(self, settings, seed, report=None):
+        rate = settings["learning_rate"]
+        options = {
+            "n_steps": self.n_steps, "batch_size": self.batch_size, "seed": seed,
+            "learning_rate": core.StepDecay(rate) if self.decays else rate,
+        }  # fmt: skip
+        condition, model = self.condition(settings), settings["model"]
+        said = self._said(settings, seed)
+        heard = condition.said(said, seed) if condition.needs_teacher else None
+        look = _Look(self, settings, heard, report)
+        student = model.scaled(model.logit_scale * condition.logit_scale)
+        if settings["n_students"] > 1:
+            start = self._starts(settings, seed)
+            look(0, start, np.nan)
+            (inputs, labels), shards = self.train, settings["shards"]
+            core.codistill(
+                [student] * len(start),
+                self.train if shards is None else [(inputs[rows], labels[rows]) for rows in shards],
+                regulariser=DISTANCES[settings["distance"]](),
+                schedule=core.Schedule(settings["weight"]),
+                shared=None if shards is None else inputs, weights=start, callback=look, **options,
+            )  # fmt: skip
+        else:
+            start = model.initial_weights(seed=seed)
+            look(0, start, np.nan)
+            loss = condition.loss(self.train[1], said, model.n_classes, seed)
+            core.train(student, self.train[0], loss, weights=start, callback=look, **options)
+        return look.result()
+
+    def _said(self, settings, seed):
+        """The teacher's logits, from counts where there are shots."""
+        logits, shots = settings["teacher_logits"], settings["shots"]
+        if logits is None or shots is None:
+            return logits
+        share = np.clip((1 + logits / self.teacher_scale) / 2, 0, 1)
+        ups = np.random.default_rng([seed, 3]).binomial(round(shots), share)
+        return self.teacher_scale * (2 * ups / round(shots) - 1)
+
+    def _starts(self, settings, seed):
+        model, n_students = settings["model"], settings["n_students"]
+        if settings["spread"] is None:
+            return [model.initial_weights(seed=core.student_seed(seed, k)) for k in range(n_students)]
+        rng, common = np.random.default_rng([seed, 9]), model.initial_weights(seed=seed)
+        return [common + rng.normal(0, settings["spread"], model.n_weights) for _ in range(n_students)]
+
+    # --- For the page -------------------------------------------------------------------------------
+
+    def pack(self, controls):
+        """What the page needs to run it, a dict for JSON; see page/host.js.
+
+        Args:
+            controls: The explorer's controls.
+        """
+        whole = "infidelity" in self._values(controls, "distance")
+        (inputs, labels), training = self.train, {}
+        for name, value in self.settings.items():
+            _put(training, _SETTINGS[name][1], self._packed(name, value, whole))
+        samples = {"inputs": self._samples(inputs), "labels": labels.tolist()}
+        held_out = {"inputs": self._samples(self.validation[0]), "labels": self.validation[1].tolist()}
+        training |= samples | {
+            "watch": {"validation": held_out, "training": {}},
+            "steps": self.n_steps, "batch": self.batch_size, "decay": self.decays, "every": self.every,
+        }  # fmt: skip
+        training["teacher"]["scale"] = self.teacher_scale
+        if any(one["shards"] is not None for one in self._all_settings()):
+            training["shared"] = samples["inputs"]
+        for view in self.views:
+            if view.inputs is not None:
+                training["watch"][view.name] = {"inputs": self._samples(view.inputs)}
+        options, paths = {}, {}
+        for control in controls:
+            if control.name not in self.options:
+                check_choice("a control of a declared training", control.name, tuple(_SETTINGS))
+            options[control.name] = self._packed_options(control, whole)
+            paths[control.name] = _SETTINGS.get(control.name, (None, None))[1]
+        return {
+            "training": training, "paths": paths, "options": options, "several": self.several,
+            "away": self._packed_settings(self.control or {}, whole),
+            "control": None if self.control is None else self.control_name,
+            "views": [view.pack() for view in self.views], "now": self._now,
+        }  # fmt: skip
+
+    def _all_settings(self):
+        chosen = (settings for option in self.options.values() for settings in option.values())
+        return [self.settings, *(self.settings | settings for settings in chosen)]
+
+    def _values(self, controls, name):
+        """All values that a setting can have."""
+        found = {one[name] for one in self._all_settings()}
+        return found.union(*(c.values for c in controls if c.name == name))
+
+    def _packed_options(self, control, whole):
+        """What the options of a control stand for; None where its value is meant as it is."""
+        if control.name in self.options:
+            chosen = self.options[control.name]
+            wanted = control.values
+            if isinstance(control, Slider):
+                wanted = range(int(control.limits[0]), int(control.limits[1]) + 1)
+            missing = [value for value in wanted if value not in chosen]
+            if missing:
+                raise ValueError(f"options of {control.name!r} must hold {missing[0]!r} too")
+            return {str(value): self._packed_settings(chosen[value], whole) for value in wanted}
+        if control.name in ("teacher", "distance"):
+            return {v: self._packed_settings({control.name: v}, whole) for v in control.values}
+        return None
+
+    def _packed_settings(self, settings, whole):
+        return {_SETTINGS[name][1]: self._packed(name, v, whole) for name, v in settings.items()}
+
+    def _packed(self, name, value, whole):
+        if name == "model":
+            return declare(value, output_states=whole)
+        if name == "teacher":
+            return {"none": None, "trained": "given"}.get(value, value)
+        if name == "teacher_logits" and value is not None:
+            return declare_array(value, "float16")
+        if name == "shards" and value is not None:
+            return [np.asarray(rows).tolist() for rows in value]
+        return value
+
+    def _samples(self, inputs):
+        if np.iscomplexobj(inputs):
+            return declare_data(inputs, kind="float16", error=self.error)
+        return declare_data(inputs)
+
+    # --- The explorer ---------------------------------------------------------------------------------
+
+    def paired(self, *, seed, **values):
+        """A run and its control from the same start; names of the latter begin with "control"."""
+        settings = self.resolve(values)
+        found = self._run(settings, seed)
+        if self.control is None:
+            return found
+        aside = settings | self.control
+        gone = ("temperature", "alpha", "shots", "teacher_logits") if aside["teacher"] == "none" else ()
+        gone += ("distance",) if aside["weight"] == 0 else ()
+        key = (seed, *(v if np.isscalar(v) else id(v) for n, v in aside.items() if n not in gone))
+        if key not in self._controls:
+            self._controls[key] = self._run(aside, seed)
+        base = self._controls[key]
+        found |= {f"control {name}": base[name] for name in ("student", "vote") if name in base}
+        return found | {"gain": found["student"][-1] - base["student"][-1]}
+
+    def explorer(self, title, controls, *, panels=(), seeds=range(10), n_jobs=None, now=False):
+        """An explorer of this training: from a stored grid, by a kernel, and in the page.
+
+        Args:
+            title: The question that it answers.
+            controls: What the reader sets.
+            panels: Further panels, below the others.
+            seeds: Of the stored grid, ten or more; the page draws others.
+            n_jobs: As in `compute_grid`.
+            now: Whether the page trains as soon as it opens.
+
+        Returns:
+            An `Explorer` with the accuracies of student and control over the steps, the views, and
+            readouts.
+        """
+        controls = check_controls(controls)
+        grid = compute_grid(self.paired, controls, seeds=seeds, n_jobs=n_jobs)
+        shown = [self._curves(grid), *(view.panel(grid) for view in self.views), *panels]
+        found = [Readout(name, grid.mean(name), decimals=3) for name in READOUTS]
+        if self.control is not None:
+            low, high = grid.interval("gain")
+            name = f"gain over {self.control_name}"
+            found.append(Readout(name, grid.mean("gain"), low, high, decimals=3))
+        self._now = now
+        return Explorer(title, controls, shown, readouts=found, record=grid.record, trainer=self)
+
+    def _curves(self, grid):
+        low, high = grid.interval("student", clip=(0, 1))
+        curves = [Curve(self.names[0], self.steps, grid.mean("student"), low, high, role="student")]
+        if self.several:
+            curves.append(Curve(self.names[1], self.steps, grid.mean("vote"), role="teacher"))
+        if self.control is not None:
+            base = {"role": "control", "dashed": True}
+            curves.append(Curve(self.control_name, self.steps, grid.mean("control student"), **base))
+            if self.several:
+                name = f"{self.names[1]}, {self.control_name}"
+                curves.append(Curve(name, self.steps, grid.mean("control vote"), role="control"))
+        return Curves(
+            curves, "step", "validation accuracy", y_range=(0, 1), half=any(v.half for v in self.views)
+        )
+
+
+def _put(target, path, value):
+    """Sets "a.b" of a nested dict."""
+    *above, last = path.split(".")
+    for key in above:
+        target = target.setdefault(key, {})
+    target[last] = value
+
+
+class _Look:
+    """A callback that keeps what a training shows, and reports it."""
+
+    def __init__(self, declared, settings, said, report):
+        self.declared, self.model, self.said, self.report = declared, settings["model"], said, report
+        self.several, self.temperature = settings["n_students"] > 1, settings["temperature"]
+        self.curves = {"student": []} | ({"vote": []} if self.several else {})
+
+    def __call__(self, step, weights, loss):
+        if step % self.declared.every:
+            return
+        self.weights = list(weights) if self.several else [weights]
+        labels, logits = self.declared.validation[1], self._logits(self.declared.validation[0])
+        self.curves["student"].append((logits.argmax(axis=2) == labels).mean())
+        if self.several:
+            said = softened(logits).mean(axis=0)
+            self.curves["vote"].append((said.argmax(axis=1) == labels).mean())
+        if self.report is not None and step:
+            x, found = self.declared.steps[: len(self.curves["student"])], self.result()
+            names = dict(zip(self.curves, self.declared.names, strict=True))
+            curves = {name: (x, self.curves[key]) for key, name in names.items()}
+            panels = {}
+            for view in self.declared.views:
+                (panels if view.values else curves).update(view.live(found))
+            readouts = {name: found[name] for name in READOUTS}
+            self.report(Live(step / self.declared.n_steps, curves, readouts, panels))
+
+    def result(self):
+        """All that is shown, by name."""
+        (inputs, labels), validation = self.declared.train, self.declared.validation
+        learnt, held_out = self._logits(inputs), self._logits(validation[0])
+        p = softened(held_out)
+        losses = [core.cross_entropy(labels, z)[0].mean() for z in learnt]
+        found = {name: np.array(values, float) for name, values in self.curves.items()}
+        numbers = (
+            found["student"][-1], (learnt.argmax(axis=2) == labels).mean(), np.mean(losses),
+            -(p * np.log(np.maximum(p, 1e-300))).sum(axis=2).mean(),
+        )  # fmt: skip
+        found |= dict(zip(READOUTS, map(float, numbers), strict=True))
+        for view in self.declared.views:
+            logits = learnt[0] if view.inputs is None else self._logits(view.inputs)[0]
+            found |= view.found(logits, self.said, self.temperature)
+        return found
+
+    def _logits(self, inputs):
+        return np.stack([self.model.logits(w, inputs) for w in self.weights])
