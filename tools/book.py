@@ -27,6 +27,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import chapters
@@ -35,6 +36,7 @@ from contract import problems
 from staging import stage
 
 BUILD = ROOT / "_build"
+JOBS = min(2, os.cpu_count() or 1)  # chapters at a time: one takes about 1.2 GB
 TOOLS = ("jupyter_book", "nbmake", "psutil", "pytest", "sphinx_exercise", "yaml")
 
 
@@ -78,25 +80,35 @@ def execute(names: list[str], force: bool = False) -> None:
     Raises:
         BookError: after all chapters were tried, if any of them failed.
     """
-    cache, shared, failed = Cache(), chapters.shared_digest(), []
+    cache, shared, todo = Cache(), chapters.shared_digest(), []
     for chapter in chapters.select(names):
         if not force and cache.is_current(chapter, shared):
             record = cache.record(chapter)
             say(f"  {chapter.stem:24} as before ({record['seconds']:.0f} s when it ran)")
-            continue
-        say(f"  {chapter.stem:24} executing ...")
+        else:
+            todo.append(chapter)
+    with ThreadPoolExecutor(JOBS) as pool:
         try:
-            record = chapters.execute(chapter, shared)
-        except BookError as error:
-            failed.append(chapter.stem)
-            say(f"\nFAILED {error}\n")
-            continue
-        say(f"  {chapter.stem:24} {record['seconds']:.0f} s, {record['peak_mb']} MB")
-        for note in record["notes"]:
-            say(f"    {note}")
+            failed = [name for name in pool.map(lambda one: _execute_one(one, shared), todo) if name]
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            raise
     write_record()
     if failed:
         raise BookError(f"{len(failed)} chapter(s) failed: {', '.join(failed)}")
+
+
+def _execute_one(chapter: Path, shared: str) -> str | None:
+    """Executes a chapter and says how it went; returns its name if it failed."""
+    say(f"  {chapter.stem:24} executing ...")
+    try:
+        record = chapters.execute(chapter, shared)
+    except BookError as error:
+        say(f"\nFAILED {error}\n")
+        return chapter.stem
+    said = [f"  {chapter.stem:24} {record['seconds']:.0f} s, {record['peak_mb']} MB"]
+    say("\n".join(said + [f"    {note}" for note in record["notes"]]))
+    return None
 
 
 def write_record() -> None:

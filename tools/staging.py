@@ -7,13 +7,14 @@ times, and the links to the repository.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 from pathlib import Path
 
 import chapters
-from chapters import ROOT, BookError, Cache
+from chapters import ROOT, BookError, Cache, shared_digest, write_atomically
 
 PAGES = (".md", ".bib")
 
@@ -109,7 +110,22 @@ def first_page() -> str:
             lines += [":::{card-footer}", "Planned, not yet written", ":::"]
         lines += ["::::", ""]
     text = (ROOT / "book" / "index.md").read_text(encoding="utf8")
+    text = text.replace("<!-- first training -->", _first_training())
     return text.replace("<!-- cards -->", "\n".join([*lines, ":::::"]))
+
+
+def _first_training() -> str:
+    """The explorer of the first page, computed once for a state of the library."""
+    source = (ROOT / "tools" / "first_training.py").read_bytes()
+    key = hashlib.sha256(source + shared_digest().encode()).hexdigest()[:16]
+    kept = ROOT / "_build" / f"first-training-{key}.html"
+    if not kept.exists():
+        from first_training import explorer
+
+        kept.parent.mkdir(exist_ok=True)
+        write_atomically(kept, explorer().html)
+    fence = "`" * 12
+    return f"{fence}{{raw}} html\n{kept.read_text(encoding='utf8')}\n{fence}"
 
 
 def status_page(records: list[dict]) -> str:

@@ -16,6 +16,7 @@ from qkdlib.core.conditions import (
     LabelSmoothing,
     LongerTraining,
     NoTeacher,
+    PullAlone,
     ScaledLogits,
     ShuffledTeacher,
     UniformTeacher,
@@ -38,6 +39,7 @@ from qkdlib.core.losses import (
     smoothed_labels,
     softened,
     squared_error,
+    teacher_pull,
     with_targets,
 )
 from qkdlib.core.model import Model

@@ -46,7 +46,8 @@ _NO_TRAINER = "const pageTrainer = null;"
 
 
 def _trainer():
-    return f"const {{ pageTrainer }} = (() => {{\n{_common('page/host.js')}\nreturn {{ pageTrainer }};\n}})();"
+    host = f"{_common('page/host.js')}\nreturn {{ pageTrainer }};"
+    return f"const {{ pageTrainer }} = (() => {{\n{host}\n}})();"
 
 
 @cache

@@ -41,13 +41,28 @@ function complaint() {
   return { node, say(word) { node.hidden = !word; node.textContent = word || ""; } };
 }
 
+// The whole range that may be trained, in a hundred steps, or in whole numbers.
+function track({ integer, log, limits: [low, high] }) {
+  const ends = integer ? [low, high] : [0, 100], share = (v) => (log ? Math.log(v / low) / Math.log(high / low) : (v - low) / (high - low));
+  const place = (p) => (log ? low * (high / low) ** (p / 100) : low + (p / 100) * (high - low));
+  return { ends, to: (v) => (integer ? v : 100 * share(v)), from: (p) => (integer ? p : +place(p).toPrecision(3)) };
+}
+
 function buildSlider(control, id, change) {
-  const last = control.values.length - 1;
-  const range = h("input", { type: "range", id, min: 0, max: last, step: 1, disabled: last === 0 });
+  const stored = { ends: [0, control.values.length - 1], to: (v) => position(control, v), from: (p) => valueAt(control, p) };
+  const range = h("input", { type: "range", id, step: 1 });
+  let scale = null, shown = control.values[control.start];
+  function use(next) {
+    scale = next;
+    [range.min, range.max] = next.ends;
+    range.disabled = next.ends[0] === next.ends[1];
+    range.value = next.to(shown);
+  }
+  use(stored);
   const text = h("span", { class: "qkd-value-text" });
   const exact = h("input", { type: "number", class: "qkd-exact", hidden: true, min: control.limits[0], max: control.limits[1], step: control.integer ? 1 : "any", "aria-label": `${control.label}, exact value` });
-  range.addEventListener("input", () => { say(""); change(valueAt(control, +range.value), "move"); });
-  range.addEventListener("change", () => change(valueAt(control, +range.value), "end"));
+  range.addEventListener("input", () => { say(""); change(scale.from(+range.value), "move"); });
+  range.addEventListener("change", () => change(scale.from(+range.value), "end"));
   const { node: word, say } = complaint();
   exact.addEventListener("change", () => {
     const { value, word: wrong } = read(control, exact.value);
@@ -60,16 +75,17 @@ function buildSlider(control, id, change) {
     node,
     say,
     show(value) {
-      range.value = position(control, value);
+      shown = value;
+      range.value = scale.to(value);
       text.textContent = number(value);
       if (document.activeElement !== exact) exact.value = value;
       range.setAttribute("aria-valuetext", withUnit(number(value), control.unit));
     },
-    // Where something trains, any value can be: type one, or let the slider run between grid points.
+    // Where something trains, any value can be: type one, or let the slider run over all of them.
     liven(live, fine) {
       exact.hidden = !live;
       text.hidden = live;
-      range.step = live && fine && !control.integer ? 0.05 : 1;
+      use(live && fine ? track(control) : stored);
       if (control.limits[0] === control.limits[1]) exact.disabled = true;
     },
   };

@@ -12,14 +12,14 @@ import numpy as np
 
 from qkdlib import core
 from qkdlib._checks import check_choice, check_count, check_matrix, check_number
-from qkdlib.core.losses import softened
 from qkdlib.explore.controls import Slider, check_controls
 from qkdlib.explore.explorer import Explorer
 from qkdlib.explore.grid import compute_grid
+from qkdlib.explore.look import READOUTS, TEACHER, Look
 from qkdlib.explore.page import declare, declare_array, declare_data
 from qkdlib.explore.panels import Curve, Curves
 from qkdlib.explore.readout import Readout
-from qkdlib.explore.training import Live
+from qkdlib.measures import OnShots, counted
 
 TEACHERS = {
     "none": core.NoTeacher,
@@ -28,6 +28,7 @@ TEACHERS = {
     "constant": core.ConstantTeacher,
     "shuffled": core.ShuffledTeacher,
     "decisions": core.DecisionsOnly,
+    "pull": core.PullAlone,
 }
 DISTANCES = {"kl": core.Divergence, "infidelity": core.Infidelity}
 
@@ -46,9 +47,10 @@ _SETTINGS = {
     "distance": ("kl", "pull.kind"),
     "weight": (0.0, "pull.weight"),
     "spread": (None, "spread"),
+    "measured": (None, "measured"),
     "shards": (None, "shards"),
 }
-READOUTS = ("validation accuracy", "training accuracy", "training loss", "entropy")
+
 
 
 class DeclaredTraining:
@@ -67,9 +69,10 @@ class DeclaredTraining:
         n_steps, batch_size: As in `qkdlib.core.train`.
         decays: Whether the learning rate falls by a tenth every 50 steps.
         every: Steps between two points of a curve.
-        error: How far states may be off in the page, see `declare_data`.
+        error: How far states (norm) or angles (rad) may be off in the page, see `declare_data`.
         **settings: What is not set by a control: temperature (1), alpha (0.9), logit_scale (1),
-            smoothing (0), learning_rate (the library's), teacher ("none", or another of `TEACHERS`),
+            smoothing (0), learning_rate (the library's), measured (None; outcomes for each of the
+            student's expectation values), teacher ("none", or another of `TEACHERS`),
             shots (None; outcomes for each of the teacher's expectation values), and of
             codistillation n_students (1), distance ("kl", "infidelity"), weight (0), spread (None;
             students start that near each other, rad), shards (None; the rows of each).
@@ -103,8 +106,7 @@ class DeclaredTraining:
         self.settings |= self._known({"model": model, "teacher_logits": teacher_logits} | settings)
         for chosen in (*(s for o in self.options.values() for s in o.values()), control or {}):
             self._known(chosen)
-        self._now = False
-        self._controls = {}  # runs of the control, whose settings many grid points share
+        self._now, self._runs = False, {}
 
     def _known(self, settings):
         for name, value in settings.items():
@@ -136,6 +138,16 @@ class DeclaredTraining:
         """Whether students are codistilled."""
         return self.settings["n_students"] > 1
 
+    @cached_property
+    def taught(self):
+        """Whether there is a teacher at some setting."""
+        return any(one["teacher_logits"] is not None for one in self._all_settings())
+
+    @property
+    def readouts(self):
+        """The numbers beside the curves."""
+        return (*READOUTS, TEACHER) if self.taught else READOUTS
+
     @property
     def names(self):
         """What the curves are called."""
@@ -160,7 +172,7 @@ class DeclaredTraining:
         condition, model = self.condition(settings), settings["model"]
         said = self._said(settings, seed)
         heard = condition.said(said, seed) if condition.needs_teacher else None
-        look = _Look(self, settings, heard, report)
+        look = Look(self, settings, heard, report)
         student = model.scaled(model.logit_scale * condition.logit_scale)
         if settings["n_students"] > 1:
             start = self._starts(settings, seed)
@@ -176,8 +188,16 @@ class DeclaredTraining:
         else:
             start = model.initial_weights(seed=seed)
             look(0, start, np.nan)
-            loss = condition.loss(self.train[1], said, model.n_classes, seed)
-            core.train(student, self.train[0], loss, weights=start, callback=look, **options)
+            inputs, loss = self.train[0], condition.loss(self.train[1], said, model.n_classes, seed)
+            if settings["shards"] is not None:
+                (mine,), everything = map(np.asarray, settings["shards"]), loss
+                inputs, loss = inputs[mine], lambda logits, rows: everything(logits, mine[rows])
+            if settings["measured"] is None:
+                core.train(student, inputs, loss, weights=start, callback=look, **options)
+            else:
+                task = OnShots(student, inputs, loss, round(settings["measured"]), seed=[seed, 7])
+                order = core.batches(len(inputs), options.pop("batch_size"), options.pop("seed"))
+                core.minimise(task, start, order, callback=look, **options)
         return look.result()
 
     def _said(self, settings, seed):
@@ -185,9 +205,8 @@ class DeclaredTraining:
         logits, shots = settings["teacher_logits"], settings["shots"]
         if logits is None or shots is None:
             return logits
-        share = np.clip((1 + logits / self.teacher_scale) / 2, 0, 1)
-        ups = np.random.default_rng([seed, 3]).binomial(round(shots), share)
-        return self.teacher_scale * (2 * ups / round(shots) - 1)
+        rng, scale = np.random.default_rng([seed, 3]), self.teacher_scale
+        return scale * counted(logits / scale, round(shots), rng)
 
     def _starts(self, settings, seed):
         model, n_students = settings["model"], settings["n_students"]
@@ -206,8 +225,8 @@ class DeclaredTraining:
         """
         whole = "infidelity" in self._values(controls, "distance")
         (inputs, labels), training = self.train, {}
-        for name, value in self.settings.items():
-            _put(training, _SETTINGS[name][1], self._packed(name, value, whole))
+        for path, value in self._packed_settings(self.settings, whole).items():
+            _put(training, path, value)
         samples = {"inputs": self._samples(inputs), "labels": labels.tolist()}
         held_out = {"inputs": self._samples(self.validation[0]), "labels": self.validation[1].tolist()}
         training |= samples | {
@@ -215,8 +234,8 @@ class DeclaredTraining:
             "steps": self.n_steps, "batch": self.batch_size, "decay": self.decays, "every": self.every,
         }  # fmt: skip
         training["teacher"]["scale"] = self.teacher_scale
-        if any(one["shards"] is not None for one in self._all_settings()):
-            training["shared"] = samples["inputs"]
+        if self.several and any(one["shards"] is not None for one in self._all_settings()):
+            training["shared"] = True  # they meet on all images
         for view in self.views:
             if view.inputs is not None:
                 training["watch"][view.name] = {"inputs": self._samples(view.inputs)}
@@ -258,13 +277,16 @@ class DeclaredTraining:
         return None
 
     def _packed_settings(self, settings, whole):
-        return {_SETTINGS[name][1]: self._packed(name, v, whole) for name, v in settings.items()}
+        found = {_SETTINGS[name][1]: self._packed(name, v, whole) for name, v in settings.items()}
+        if "teacher" in settings:
+            found["condition.pull"] = settings["teacher"] == "pull"
+        return found
 
     def _packed(self, name, value, whole):
         if name == "model":
             return declare(value, output_states=whole)
         if name == "teacher":
-            return {"none": None, "trained": "given"}.get(value, value)
+            return {"none": None, "trained": "given", "pull": "given"}.get(value, value)
         if name == "teacher_logits" and value is not None:
             return declare_array(value, "float16")
         if name == "shards" and value is not None:
@@ -272,35 +294,49 @@ class DeclaredTraining:
         return value
 
     def _samples(self, inputs):
+        """The shortest form that is off by no more than `error`."""
+        size = np.sqrt(inputs.shape[1]) if np.iscomplexobj(inputs) else 1.0
+        parts = np.stack([inputs.real, inputs.imag])
+        off = {"uint8": np.ptp(parts) / 510 * size, "float16": np.abs(parts).max() / 2048 * size}
+        kind = next((kind for kind in off if off[kind] <= self.error), "float32")
+        forms = [declare_data(inputs, kind=kind)]
         if np.iscomplexobj(inputs):
-            return declare_data(inputs, kind="float16", error=self.error)
-        return declare_data(inputs)
+            forms.append(declare_data(inputs, kind="float16", error=self.error))
+        return min(forms, key=lambda form: len(str(form)))
 
     # --- The explorer ---------------------------------------------------------------------------------
 
     def paired(self, *, seed, **values):
         """A run and its control from the same start; names of the latter begin with "control"."""
         settings = self.resolve(values)
-        found = self._run(settings, seed)
+        found = self._run_once(settings, seed)
         if self.control is None:
             return found
-        aside = settings | self.control
-        gone = ("temperature", "alpha", "shots", "teacher_logits") if aside["teacher"] == "none" else ()
-        gone += ("distance",) if aside["weight"] == 0 else ()
-        key = (seed, *(v if np.isscalar(v) else id(v) for n, v in aside.items() if n not in gone))
-        if key not in self._controls:
-            self._controls[key] = self._run(aside, seed)
-        base = self._controls[key]
-        found |= {f"control {name}": base[name] for name in ("student", "vote") if name in base}
+        base = self._run_once(settings | self.control, seed)
+        found = found | {f"control {name}": base[name] for name in ("student", "vote") if name in base}
         return found | {"gain": found["student"][-1] - base["student"][-1]}
 
-    def explorer(self, title, controls, *, panels=(), seeds=range(10), n_jobs=None, now=False):
+    def _run_once(self, settings, seed):
+        """A run, or the same run from before: grid points may differ in what is not in use."""
+        heard = ("shots", "teacher_logits")
+        idle = {"uniform": heard, "none": (*heard, "alpha", *(() if self.views else ("temperature",)))}
+        gone = idle.get(settings["teacher"], ()) + (() if settings["weight"] else ("distance",))
+        used = (v if np.isscalar(v) else id(v) for name, v in settings.items() if name not in gone)
+        key = (seed, *used)
+        if key not in self._runs:
+            self._runs[key] = self._run(settings, seed)
+        return self._runs[key]
+
+    def explorer(
+        self, title, controls, *, panels=(), curves=True, seeds=range(10), n_jobs=None, now=False
+    ):
         """An explorer of this training: from a stored grid, by a kernel, and in the page.
 
         Args:
             title: The question that it answers.
             controls: What the reader sets.
-            panels: Further panels, below the others.
+            panels: Further panels, before the views.
+            curves: Whether accuracies over the steps are drawn.
             seeds: Of the stored grid, ten or more; the page draws others.
             n_jobs: As in `compute_grid`.
             now: Whether the page trains as soon as it opens.
@@ -311,8 +347,12 @@ class DeclaredTraining:
         """
         controls = check_controls(controls)
         grid = compute_grid(self.paired, controls, seeds=seeds, n_jobs=n_jobs)
-        shown = [self._curves(grid), *(view.panel(grid) for view in self.views), *panels]
-        found = [Readout(name, grid.mean(name), decimals=3) for name in READOUTS]
+        self._runs.clear()
+        shown = [*panels, *(view.panel(grid) for view in self.views)]
+        if curves:
+            shown.insert(0, self._curves(grid))
+        means = {name: np.ma.masked_invalid(grid.mean(name)) for name in self.readouts}
+        found = [Readout(name, mean, decimals=3) for name, mean in means.items()]
         if self.control is not None:
             low, high = grid.interval("gain")
             name = f"gain over {self.control_name}"
@@ -342,51 +382,3 @@ def _put(target, path, value):
     for key in above:
         target = target.setdefault(key, {})
     target[last] = value
-
-
-class _Look:
-    """A callback that keeps what a training shows, and reports it."""
-
-    def __init__(self, declared, settings, said, report):
-        self.declared, self.model, self.said, self.report = declared, settings["model"], said, report
-        self.several, self.temperature = settings["n_students"] > 1, settings["temperature"]
-        self.curves = {"student": []} | ({"vote": []} if self.several else {})
-
-    def __call__(self, step, weights, loss):
-        if step % self.declared.every:
-            return
-        self.weights = list(weights) if self.several else [weights]
-        labels, logits = self.declared.validation[1], self._logits(self.declared.validation[0])
-        self.curves["student"].append((logits.argmax(axis=2) == labels).mean())
-        if self.several:
-            said = softened(logits).mean(axis=0)
-            self.curves["vote"].append((said.argmax(axis=1) == labels).mean())
-        if self.report is not None and step:
-            x, found = self.declared.steps[: len(self.curves["student"])], self.result()
-            names = dict(zip(self.curves, self.declared.names, strict=True))
-            curves = {name: (x, self.curves[key]) for key, name in names.items()}
-            panels = {}
-            for view in self.declared.views:
-                (panels if view.values else curves).update(view.live(found))
-            readouts = {name: found[name] for name in READOUTS}
-            self.report(Live(step / self.declared.n_steps, curves, readouts, panels))
-
-    def result(self):
-        """All that is shown, by name."""
-        (inputs, labels), validation = self.declared.train, self.declared.validation
-        learnt, held_out = self._logits(inputs), self._logits(validation[0])
-        p = softened(held_out)
-        losses = [core.cross_entropy(labels, z)[0].mean() for z in learnt]
-        found = {name: np.array(values, float) for name, values in self.curves.items()}
-        numbers = (
-            found["student"][-1], (learnt.argmax(axis=2) == labels).mean(), np.mean(losses),
-            -(p * np.log(np.maximum(p, 1e-300))).sum(axis=2).mean(),
-        )  # fmt: skip
-        found |= dict(zip(READOUTS, map(float, numbers), strict=True))
-        for view in self.declared.views:
-            logits = learnt[0] if view.inputs is None else self._logits(view.inputs)[0]
-            found |= view.found(logits, self.said, self.temperature)
-        return found
-
-    def _logits(self, inputs):
-        return np.stack([self.model.logits(w, inputs) for w in self.weights])

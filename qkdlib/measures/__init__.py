@@ -14,6 +14,7 @@ _HOME = {
     "plateaus": ("gradient_variance", "two_design_gradient_variance"),
     "random_weights": ("random_gradients", "random_states"),
     "reduced": ("ReducedInfidelity", "pauli_strings"),
+    "shots": ("OnShots", "counted"),
     "tangent": ("jacobian",),
 }  # fmt: skip
 _FOUND = {name: module for module, names in _HOME.items() for name in names}

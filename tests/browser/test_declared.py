@@ -1,4 +1,4 @@
-"""A `DeclaredTraining` in Chromium: what the page trains is what Python trains, and what a reader can do."""
+"""A `DeclaredTraining` in Chromium: the page trains what Python trains; what a reader can do."""
 
 import json
 import re
@@ -10,8 +10,7 @@ from playwright.sync_api import expect
 from toys import toy_data, toy_model
 
 from qkdlib import core
-from qkdlib.explore import Answers, Choice, DeclaredTraining, Field, Margin, Slider
-from qkdlib.explore import bundle
+from qkdlib.explore import Answers, Choice, DeclaredTraining, Field, Margin, Slider, bundle
 from qkdlib.explore.page import declare_orders, page_script
 
 MODELS = {n: {"model": toy_model(n)} for n in (1, 2, 3)}
@@ -141,13 +140,28 @@ def test_a_teacher_counted_out_is_as_noisy_as_shots_are(bare):
         assert abs(off.mean()) < 0.15
 
 
+def test_on_many_shots_a_student_trains_as_on_none(bare):
+    declared = lesson(teacher="none", control={"measured": None})
+    start = declared.settings["model"].initial_weights(seed=0)
+    found = in_page(bare, declared, {"measured": 10**9}, [Slider("measured", [10**9])], [start])
+    exact, counted = declared(seed=0), declared(seed=0, measured=10**9)
+    for name, value in found["readouts"].items():
+        assert value == pytest.approx(exact[name], abs=1e-3)
+        assert counted[name] == pytest.approx(exact[name], abs=1e-3)
+    few = in_page(bare, declared, {"measured": 1}, [Slider("measured", [1])], [start])
+    assert abs(few["readouts"]["training loss"] - exact["training loss"]) > 1e-3
+
+
 def test_students_start_near_each_other(bare):
     declared = school(spread=0.1)
     plan = json.loads(json.dumps(declared.pack([Slider("weight", [2.0])])))
     starts = bare.evaluate(
         """plan => {
           const work = engine.train({ ...host.trainingOf(plan, {}, 3), rate: 1e-12, steps: 1 });
-          for (;;) { const { value, done } = work.next(); if (done) return value.weights.map(w => [...w]); }
+          for (;;) {
+            const { value, done } = work.next();
+            if (done) return value.weights.map(w => [...w]);
+          }
         }""",
         plan,
     )
@@ -214,7 +228,7 @@ def test_a_moved_slider_trains_in_the_page(opened):
     expect(status).to_contain_text("start 1.")
     assert drawn(page, "student") != first
     page.locator(".qkd-faded").first.wait_for(state="attached")
-    assert page.url.endswith("?temperature=1.035&n_layers=1&teacher=trained&start=1#try-which-teacher")
+    assert page.url.endswith("?temperature=1.05&n_layers=1&teacher=trained&start=1#try-which-teacher")
 
 
 def test_twenty_starts_give_bands_and_a_paired_gain(opened):
@@ -307,10 +321,13 @@ def test_stop_ends_a_run_at_once(opened):
         (lambda: lesson(temprature=1), "a setting must be one of .*, got 'temprature'"),
         (lambda: lesson(teacher="nobody"), "teacher must be one of .*, got 'nobody'"),
         (lambda: lesson(teacher_logits=SAID[:3]), "teacher_logits must have 40 rows, got 3"),
-        (lambda: lesson(teacher_logits=None)(seed=0), "teacher 'trained' needs teacher_logits, got None"),
+        (lambda: lesson(teacher_logits=None)(seed=0), "'trained' needs teacher_logits, got None"),
         (lambda: lesson()(seed=0, n_layers=9), "n_layers must be one of"),
-        (lambda: lesson().pack([Slider("n_layers", [1, 2], limits=(1, 6))]), "options of 'n_layers' must hold 4"),
-        (lambda: lesson().pack([Slider("heat", [1, 2])]), "a control of a declared training must be one of"),
+        (
+            lambda: lesson().pack([Slider("n_layers", [1, 2], limits=(1, 6))]),
+            "options of 'n_layers' must hold 4",
+        ),
+        (lambda: lesson().pack([Slider("heat", [1, 2])]), "a control of a declared training must"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_declared_is_refused(make, message):

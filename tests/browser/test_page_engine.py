@@ -275,18 +275,20 @@ def test_losses_are_those_of_python(browser_page):
                 reverse(teacher, logits, temperature),
                 core.distillation_loss(teacher, targets, logits, **settings),
                 core.distillation_loss(teacher, targets, logits, **settings, divergence=reverse),
+                core.teacher_pull(teacher, logits, temperature),
                 core.squared_error(outputs, logits),
             ]
             arrays = [array.ravel().tolist() for array in (logits, teacher, outputs, targets)]
             found = browser_page.call(
                 """([logits, teacher, outputs, targets, C, T, alpha]) => {
-                  const { crossEntropy, divergence, distillation, squaredError } = engine.losses;
+                  const { crossEntropy, divergence, distillation, pull, squaredError } = engine.losses;
                   const settings = { temperature: T, alpha };
                   return [
                     crossEntropy(targets, logits, C), divergence(teacher, logits, C, T),
                     divergence(teacher, logits, C, T, true),
                     distillation(teacher, targets, logits, C, settings),
                     distillation(teacher, targets, logits, C, { ...settings, reverse: true }),
+                    pull(teacher, logits, C, T),
                     squaredError(outputs, logits, C),
                   ].map(({ values, slopes }) => [[...values], [...slopes]]);
                 }""",

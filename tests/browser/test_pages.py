@@ -19,49 +19,51 @@ def test_first_page_leads_to_the_book(visit):
     page.wait_for_url("**/book/index.html")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
 @pytest.mark.parametrize("path", PAGES)
-def test_asks_no_other_host_and_reports_no_error(visit, path, theme):
-    seen = visit(path, theme)
+def test_a_page_is_whole(visit, path, theme, width):
+    """Opened once in each look: nothing foreign, no error, accessible, and what belongs to that look."""
+    seen = visit(path, theme, width)
     foreign = [url for url in seen.requests if not url.startswith(("file:", "data:", "blob:"))]
     assert foreign == []
     assert [error for error in seen.errors if KNOWN_ERROR not in error] == []
+    assert seen.page.evaluate("document.documentElement.dataset.theme") == theme
+    if path not in READING:
+        return
+    assert _sideways(seen.page) == []
+    if theme == "dark":
+        assert _light_grounds(seen.page) == []
+    elif width == 1280:
+        assert _broken(seen.page) == []
+    assert _barriers(seen.page) == []
 
 
-@pytest.mark.parametrize("path", READING)
-def test_does_not_scroll_sideways_on_a_phone(visit, path):
-    page = visit(path, width=390).page
-    wide = page.evaluate(
+def _sideways(page):
+    """What reaches beyond the page's width."""
+    return page.evaluate(
         """() => document.documentElement.scrollWidth <= innerWidth ? [] :
         [...document.querySelectorAll("main *")].filter(
             e => e.getBoundingClientRect().right > innerWidth + 1)
         .slice(0, 5).map(e => e.outerHTML.slice(0, 120))"""
     )
-    assert wide == []
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
-@pytest.mark.parametrize("path", READING)
-def test_is_accessible(visit, path, theme, width):
+def _barriers(page):
+    """What axe calls serious or critical."""
     from axe_playwright_python.sync_playwright import Axe
 
-    page = visit(path, theme, width).page
-    assert page.evaluate("document.documentElement.dataset.theme") == theme
     found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-    bad = [
+    return [
         f"{v['id']}: {n['html'][:160]} | {n['failureSummary'][:240]}"
         for v in found
         if v["impact"] in ("serious", "critical")
         for n in v["nodes"][:3]
     ]
-    assert bad == []
 
 
-@pytest.mark.parametrize("path", READING)
-def test_figures_and_outputs_follow_the_dark(visit, path):
-    """No picture, output or box keeps a light ground under the dark page's text."""
-    page = visit(path, "dark").page
-    light = page.evaluate(
+def _light_grounds(page):
+    """Pictures, outputs and boxes that keep a light ground under the dark page's text."""
+    return page.evaluate(
         """() => [...document.querySelectorAll(".cell_output *, .admonition, table, pre, .sd-card")]
         .filter(e => !e.closest("svg")).filter(e => {
             const c = getComputedStyle(e).backgroundColor.match(/[\\d.]+/g).map(Number);
@@ -69,7 +71,15 @@ def test_figures_and_outputs_follow_the_dark(visit, path):
                 && !e.closest("progress, .qkd-progress, .qkd-explorer");
         }).slice(0, 5).map(e => e.outerHTML.slice(0, 120))"""
     )
-    assert light == []
+
+
+def _broken(page):
+    """Pictures and links that lead nowhere."""
+    pictures = page.evaluate(
+        "() => [...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src)"
+    )
+    links = page.evaluate("() => [...document.querySelectorAll('a[href]')].map(a => a.href)")
+    return pictures + [link for link in links if not _resolves(link)]
 
 
 def test_chapters_have_typeset_mathematics_and_copy_buttons(visit):
@@ -104,17 +114,6 @@ def test_theme_can_be_switched_and_is_remembered(visit):
     assert after != before
     page.reload()
     assert page.evaluate("document.documentElement.dataset.theme") == after
-
-
-@pytest.mark.parametrize("path", PAGES)
-def test_links_and_pictures_resolve(visit, path):
-    page = visit(path).page
-    broken = page.evaluate(
-        "() => [...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src)"
-    )
-    assert broken == []
-    links = page.evaluate("() => [...document.querySelectorAll('a[href]')].map(a => a.href)")
-    assert [link for link in links if not _resolves(link)] == []
 
 
 _ids: dict[str, str] = {}

@@ -295,6 +295,7 @@ _TEACHERS = {
     core.ConstantTeacher: "constant",
     core.ShuffledTeacher: "shuffled",
     core.DecisionsOnly: "decisions",
+    core.PullAlone: "given",
 }
 
 
@@ -310,11 +311,13 @@ def declare_condition(condition, *, n_samples=None, seed=None):
         return found | {"smoothing": condition.smoothing}
     if type(condition) not in _TEACHERS:
         raise TypeError(f"condition must be one that the page knows, got {type(condition).__name__}")
-    directions = {core.kl_divergence: False, core.reverse_kl_divergence: True}
-    if condition.divergence not in directions:
-        raise ValueError("condition must compare by kl_divergence or reverse_kl_divergence")
+    kinds = {core.kl_divergence: {}, core.reverse_kl_divergence: {"reverse": True}}
+    kinds[core.teacher_pull] = {"pull": True}
+    if condition.divergence not in kinds:
+        known = ", ".join(one.__name__ for one in kinds)
+        raise ValueError(f"condition must compare by one of {known}, got {condition.divergence!r}")
     found |= {"temperature": condition.temperature, "alpha": condition.alpha}
-    found |= {"teacher": _TEACHERS[type(condition)], "reverse": directions[condition.divergence]}
+    found |= {"teacher": _TEACHERS[type(condition)], **kinds[condition.divergence]}
     if n_samples is not None and isinstance(condition, core.ShuffledTeacher):
         found["order"] = np.random.default_rng([seed, 1]).permutation(n_samples).tolist()
     return found

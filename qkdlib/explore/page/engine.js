@@ -550,9 +550,14 @@ const losses = {
     const slope = (i, value) => exp(s[i]) * (s[i] - t[i] - value) / T;
     return perRow(logits, classes, i => exp(s[i]) * (s[i] - t[i]), slope);
   },
+  // What of KL(teacher || student) knows the teacher: linear in the logits.
+  pull(teacher, logits, classes, T = 1) {
+    const t = logSoftened(teacher, classes, T), weight = i => (Math.exp(t[i]) - 1 / classes) / T;
+    return perRow(logits, classes, i => -weight(i) * logits[i], i => -weight(i));
+  },
   // Eq. 7: alpha T^2 KL + (1 - alpha) CE.
-  distillation(teacher, targets, logits, classes, { temperature: T, alpha, reverse }) {
-    const soft = losses.divergence(teacher, logits, classes, T, reverse);
+  distillation(teacher, targets, logits, classes, { temperature: T, alpha, reverse, pull }) {
+    const soft = losses[pull ? "pull" : "divergence"](teacher, logits, classes, T, reverse);
     const hard = losses.crossEntropy(targets, logits, classes);
     const mix = name => soft[name].map((v, i) => alpha * T * T * v + (1 - alpha) * hard[name][i]);
     return { values: mix("values"), slopes: mix("slopes") };
@@ -600,12 +605,14 @@ const teachers = {
 //                                 is, or decays where `decay` says so
 //   weights, orders               initial ones [students][weights]; orders of the rows [epochs][samples]
 //   loss                          "squared"; by default cross-entropy, or with a teacher Eq. 7
-//   condition                     { teacher, temperature, alpha, reverse, scale, smoothing, budget, order }
+//   condition                     { teacher, temperature, alpha, reverse, pull, scale, smoothing, budget, order }
 //   teacher                       { logits }, or { training: what differs from its student's }; `shots`: each
 //                                 expectation value, a logit / `scale`, is the mean of so many outcomes
 //   students, pull                how many; { kind: "kl" or "infidelity", weight, warm_up, temperature }
 //   spread                        students start that near: normal around a common start (rad)
-//   shards, shared                rows of each student [students][rows]; inputs that all meet on
+//   measured                      one student's expectation values, also at weights shifted by pi/2, are the
+//                                 means of so many outcomes
+//   shards, shared                rows of each student [students][rows]; inputs that all meet on, or true: their own
 //   seeds, conditions             20 seeds: each condition from each of so many initialisations
 // Messages: "progress", "result" (of a seed and a condition) and "done" hold step, steps, and for every student
 // weights, losses, distances, watch: { name: { logits, accuracy, loss, entropy, vote } }; trace: of every point
@@ -624,7 +631,7 @@ function* batches(n, size, epochs, draw) {
 }
 
 const RULES = {
-  "a positive integer": [v => Number.isInteger(v) && v > 0, "steps", "batch", "students", "seeds", "budget", "shots", "every"],
+  "a positive integer": [v => Number.isInteger(v) && v > 0, "steps", "batch", "students", "seeds", "budget", "shots", "every", "measured"],
   "a positive number": [v => v > 0 && v < Infinity, "rate", "temperature", "scale"],
   "a number in [0, 1]": [v => v >= 0 && v <= 1, "alpha", "smoothing"],
   "a number of at least 0": [v => v >= 0 && v < Infinity, "seed", "weight", "warm_up", "l2", "spread"],
@@ -645,10 +652,11 @@ function* setUp(given) {
   [spec, spec.pull, spec.teacher || {}, ...conditions].forEach(check);
   const { model, students, inputs, watch, shared } = spec;
   const others = Object.fromEntries(Object.entries(watch).filter(([, one]) => one.inputs));
-  const named = { inputs, ...others, ...shared && { shared } }, sets = {};
+  const named = { inputs, ...others, ...shared && shared !== true && { shared } }, sets = {};
   const sum = (total, set) => total + 2 * set.stored;
   for (const name in named) sets[name] = new Inputs(name, named[name].inputs || named[name], model);
-  const all = Object.values(sets), rank = Math.max(...all.map(set => set.rank));
+  if (shared === true) sets.shared = sets.inputs;
+  const all = [...new Set(Object.values(sets))], rank = Math.max(...all.map(set => set.rank));
   const lanes = Math.min(spec.batch, Math.max(...all.map(set => set.samples)));
   const size = n => heap.top + 2 ** n * (4 * (rank || lanes + 16) * students + all.reduce(sum, 64));
   let n = model.qubits;
@@ -668,7 +676,7 @@ function* setUp(given) {
 // A training of one student, or of several that pull at each other. Yields now and then: nothing, or a report.
 function* run(setup, condition, nth = 0, quiet = false) {
   const { spec, sets, programs, teacher } = setup, { model, shards, pull, rate, l2, labels, every } = spec;
-  const { temperature = 1, alpha = 0, reverse, scale: factor = 1, smoothing = 0, budget = 1 } = condition;
+  const { temperature = 1, alpha = 0, reverse, pull: bare, scale: factor = 1, smoothing = 0, budget = 1 } = condition;
   const K = programs.length, C = model.classes, { samples } = sets.inputs;
   const seed = spec.seed + nth, scale = model.scale * factor, steps = spec.steps * budget;
 
@@ -691,7 +699,7 @@ function* run(setup, condition, nth = 0, quiet = false) {
   const targets = spec.targets ? decode("targets", spec.targets).values
     : labels.flatMap(label => range(C, c => smoothing / C + (c === label ? 1 - smoothing : 0)));
   const loss = (logits, rows) => {
-    const wanted = gather(targets, rows, C), settings = { temperature, alpha, reverse };
+    const wanted = gather(targets, rows, C), settings = { temperature, alpha, reverse, pull: bare };
     if (said) return losses.distillation(gather(said, rows, C), wanted, logits, C, settings);
     return (spec.loss === "squared" ? losses.squaredError : losses.crossEntropy)(wanted, logits, C);
   };
@@ -743,6 +751,25 @@ function* run(setup, condition, nth = 0, quiet = false) {
     for (let k = 0; k < K; k++) yield* programs[k].backward(gradients[k]);
   }
 
+  // A batch of one student as a device does it: 2 P + 1 circuits, each with so many shots.
+  const luck = generator(seed, 7);
+  function* measure(set, rows, gradient) {
+    const [program] = programs, [w] = weights, size = rows.length;
+    const at = function* (own) {
+      program.setWeights(own);
+      program.load(set, rows);
+      yield* program.forward();
+      return counted(program.values(), { shots: spec.measured }, luck);
+    };
+    const found = loss((yield* at(w)).map(v => v * scale), rows);
+    history[0].push(average(found.values));
+    for (let k = 0; k < w.length; k++) {
+      const shifted = sign => w.map((v, i) => v + (i === k && sign * Math.PI / 2));
+      const plus = yield* at(shifted(1)), minus = yield* at(shifted(-1));
+      found.slopes.forEach((v, i) => { gradient[k] += scale / size * v * (plus[i] - minus[i]) / 2; });
+    }
+  }
+
   function* look(only = () => true) {
     const watch = {};
     for (const name in spec.watch) {
@@ -775,7 +802,8 @@ function* run(setup, condition, nth = 0, quiet = false) {
     const force = K > 1 && pull.weight && pull.weight * (pull.warm_up ? Math.min(1, step / pull.warm_up) : 1);
     programs.forEach((program, k) => program.setWeights(weights[k]));
     if (common && force) yield* pass(sets.shared, range(K, () => met), false, force, gradients);
-    yield* pass(sets.inputs, rows, true, !common && force, gradients);
+    if (spec.measured) yield* measure(sets.inputs, rows[0], gradients[0]);
+    else yield* pass(sets.inputs, rows, true, !common && force, gradients);
     const first = 1 - 0.9 ** (step + 1), second = 1 - 0.999 ** (step + 1);
     const pace = (rate ?? 0.05) * (rate == null || spec.decay ? 0.9 ** Math.floor(step / 50) : 1);
     weights.forEach((w, k) => gradients[k].forEach((g, i) => {  // Adam

@@ -41,6 +41,7 @@ function softened(logits, T) {
   const sum = powers.reduce((a, v) => a + v, 0);
   return powers.map((v) => v / sum);
 }
+const rightOf = (z, labels, C) => mean(labels.map((label, b) => { const row = rowOf(z, b, C); return +(row.indexOf(Math.max(...row)) === label); }));
 const rowOf = (z, row, C) => z.slice(row * C, row * C + C);
 function margins(z, rows, C) {
   const found = rows.map((row) => z[row * C + 1] - z[row * C]);
@@ -78,6 +79,7 @@ function shown(plan, training, report) {
     "validation accuracy": mean(validation.accuracy), "training accuracy": mean(learnt.accuracy),
     "training loss": mean(learnt.loss), entropy: mean(validation.entropy),
   };
+  if (report.said) found.readouts["teacher is right"] = rightOf(report.said, training.labels, C);
   const run = { report, C, own: learnt.logits[0], said: report.said, T: training.condition.temperature };
   for (const view of plan.views) {
     const { curves, panels } = VIEWS[view.kind](view, run);
