@@ -41,11 +41,15 @@ function complaint() {
   return { node, say(word) { node.hidden = !word; node.textContent = word || ""; } };
 }
 
-// The whole range that may be trained, in a hundred steps, or in whole numbers.
+// The whole range that may be trained, in a hundred steps; whole numbers that there are, one by one.
 function track({ integer, log, limits: [low, high] }) {
-  const ends = integer ? [low, high] : [0, 100], share = (v) => (log ? Math.log(v / low) / Math.log(high / low) : (v - low) / (high - low));
   const place = (p) => (log ? low * (high / low) ** (p / 100) : low + (p / 100) * (high - low));
-  return { ends, to: (v) => (integer ? v : 100 * share(v)), from: (p) => (integer ? p : +place(p).toPrecision(3)) };
+  const hundred = Array.from({ length: 101 }, (_, p) => place(p));
+  const whole = log || high - low > 100 ? hundred.map(Math.round) : Array.from({ length: high - low + 1 }, (_, i) => low + i);
+  const values = integer ? [...new Set(whole)] : hundred.map((v) => +v.toPrecision(3));
+  const apart = (v, i) => Math.abs((log ? Math.log(values[i] / v) : values[i] - v));
+  const nearest = (v) => values.reduce((best, _, i) => (apart(v, i) < apart(v, best) ? i : best), 0);
+  return { ends: [0, values.length - 1], to: nearest, from: (p) => values[p] };
 }
 
 function buildSlider(control, id, change) {

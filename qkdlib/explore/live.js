@@ -121,7 +121,14 @@ export function buildLive(ui, model, id) {
   }
   function receive(message) {
     if (message.kind === "pong") {
-      if (message.live) live("A kernel is here: retrain at these settings, or at any value that you type.");
+      if (!message.live) return;
+      if (here) { // it was busy when the page took over
+        here = false;
+        follow.checked = chosen && follow.checked;
+        train.textContent = "Retrain";
+        status.textContent = "";
+      }
+      live("A kernel is here: retrain at these settings, or at any value that you type.");
       return;
     }
     if (message.kind === "started") { // perhaps by another view of this explorer

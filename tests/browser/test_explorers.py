@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import cirq
 import numpy as np
 import pytest
@@ -358,9 +360,33 @@ def test_explorers_of_the_book_show_their_grids(visit, path):
     assert sections.count() == len(found)
     for i, spec in enumerate(found):
         assert spec["record"]["seconds"] is not None, "a grid is computed, and its time recorded"
-        walk(shown.page, sections.nth(i), spec)
+        if "plan" in spec:
+            assert len(spec["record"]["seeds"]) >= 10
+            train(sections.nth(i), spec)
+        else:
+            walk(shown.page, sections.nth(i), spec)
     assert [e for e in shown.errors if KNOWN not in e] == []
     assert [r for r in shown.requests if not r.startswith(LOCAL)] == []
+
+
+def train(section, spec):
+    """Moves every control of an explorer that trains in the page; then twenty starts."""
+    status, shown = section.locator(".qkd-status"), None
+    for k, control in enumerate(spec["controls"]):
+        node = section.locator(".qkd-control").nth(k)
+        if control["kind"] == "slider":
+            slider = node.locator("input[type=range]")
+            at_end = slider.evaluate("n => +n.value === +n.max")
+            slider.press("ArrowLeft" if at_end else "ArrowRight")
+        else:
+            node.locator("input:not(:checked)").first.locator("xpath=..").click()
+        expect(status).to_contain_text(re.compile("^Trained with .* in this page"), timeout=30_000)
+        drawn = section.locator(".qkd-panels").inner_html()
+        assert drawn != shown, f"{spec['title']}: {control['label']} changes nothing"
+        shown = drawn
+    section.locator(".qkd-seeds").click()
+    expect(status).to_contain_text("20 starts with", timeout=90_000)
+    assert section.locator(".qkd-number").first.inner_text() != "–"
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])

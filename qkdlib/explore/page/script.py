@@ -8,6 +8,8 @@ _HERE = Path(__file__).parent
 _TEXTS = re.compile(r'("[^"\n]*"|`[^`]*`)')  # left as they are
 _SPACES = re.compile(r" ?([-=+*<>,;:{}()?&|!%^/\[\]]) ?")
 
+_LINES = re.compile(r"(?<=[;{,(\[=?:&|])\n|\n(?=[}\])])")  # where no line's end is needed
+
 
 @cache
 def page_script():
@@ -20,4 +22,5 @@ def compact(source):
     lines = [re.sub(r"(^|\s+)// .*$", "", line).strip() for line in source.splitlines()]
     text = "\n".join(line for line in lines if line and line != "//")
     parts = _TEXTS.split(text)
-    return "".join(p if k % 2 else _SPACES.sub(r"\1", p) for k, p in enumerate(parts)) + "\n"
+    tight = (p if k % 2 else _LINES.sub("", _SPACES.sub(r"\1", p)) for k, p in enumerate(parts))
+    return "".join(tight) + "\n"
