@@ -265,7 +265,7 @@ def test_conditions_that_the_page_does_not_know_are_named():
 
     with pytest.raises(TypeError, match="condition must be one that the page knows, got Doubtful"):
         declare_condition(Doubtful(1.0, 0.5))
-    with pytest.raises(ValueError, match="condition must compare by one of kl_divergence, .*, got <function squared"):
+    with pytest.raises(ValueError, match="compare by one of kl_divergence, .*, got <function squared"):
         declare_condition(core.Distilled(1.0, 0.5, divergence=core.squared_error))
 
 

@@ -286,7 +286,7 @@ def test_a_training_that_fails_keeps_the_last_result(opened, sample):
     # What a rate beyond all bounds does to weights: the engine refuses to go on.
     page.evaluate("""() => {
       const start = qkdPageEngine.start;
-      qkdPageEngine.start = (training, handlers) => start({ ...training, rate: 1e300 }, handlers);
+      qkdPageEngine.start = (training, handlers) => start({ ...training, rate: 1.7e308 }, handlers);
     }""")
     page.get_by_role("button", name="Another start").click()
     expect(page.locator(".qkd-status")).to_contain_text("the training diverged at step")

@@ -250,7 +250,8 @@ def declare_data(inputs, *, kind="float32", error=None):
     if error is not None:
         check_number("error", error, 0, open_minimum=True)
         states, coefficients = _basis(states, error)
-        found["coefficients"] = declare_array(coefficients, "float16" if kind == "float16" else "float32")
+        fine = "float16" if kind == "float16" else "float32"
+        found["coefficients"] = declare_array(coefficients, fine)
     found["states"] = declare_array(states.real, kind)
     if states.imag.any():
         found["imaginary"] = declare_array(states.imag, kind)

@@ -137,7 +137,7 @@ const heap = {
   take(n) {
     const at = this.top;
     this.top += n + 15 & ~15;
-    return this.room(this.top) ? at : refuse("memory", "the training takes more memory than there is");
+    return this.room(this.top) ? at : refuse("memory", "memory is full");
   },
   put(integers) { const at = this.take(integers.length); this.I.set(integers, at); return at; },
 };
@@ -562,8 +562,6 @@ const losses = {
     const mix = name => soft[name].map((v, i) => alpha * T * T * v + (1 - alpha) * hard[name][i]);
     return { values: mix("values"), slopes: mix("slopes") };
   },
-  squaredError: (targets, outputs, classes) =>
-    perRow(outputs, classes, i => (outputs[i] - targets[i]) ** 2, i => 2 * (outputs[i] - targets[i])),
   // 1 - mean |<peer|own>|^2 of states that Programs hold; its slope by own's is sum slopes[j] peer_j, complex.
   infidelity(own, peers) {
     const slopes = peers.map(peer => own.overlaps(peer)), values = new Float64Array(own.batch).fill(1);
@@ -597,14 +595,13 @@ const teachers = {
 // --- Training ------------------------------------------------------------------------------------------------
 
 // A training, all entries but the first three optional:
-//   model, inputs, labels         see declaration.py; `targets` [samples][classes] in place of labels
+//   model, inputs, labels         see declaration.py; the loss is cross-entropy, or with a teacher Eq. 7
 //   watch                         { name: { inputs, labels } }: what the page wants the logits of; an
 //                                 entry without inputs watches the training's own
 //   every                         steps between two points of the trace: all that is watched, graded
-//   steps, batch, rate, l2, seed  rate: by default 0.05, times 0.9 every 50 steps; a number stays as it
+//   steps, batch, rate, seed      rate: by default 0.05, times 0.9 every 50 steps; a number stays as it
 //                                 is, or decays where `decay` says so
 //   weights, orders               initial ones [students][weights]; orders of the rows [epochs][samples]
-//   loss                          "squared"; by default cross-entropy, or with a teacher Eq. 7
 //   condition                     { teacher, temperature, alpha, reverse, pull, scale, smoothing, budget, order }
 //   teacher                       { logits }, or { training: what differs from its student's }; `shots`: each
 //                                 expectation value, a logit / `scale`, is the mean of so many outcomes
@@ -634,7 +631,7 @@ const RULES = {
   "a positive integer": [v => Number.isInteger(v) && v > 0, "steps", "batch", "students", "seeds", "budget", "shots", "every", "measured"],
   "a positive number": [v => v > 0 && v < Infinity, "rate", "temperature", "scale"],
   "a number in [0, 1]": [v => v >= 0 && v <= 1, "alpha", "smoothing"],
-  "a number of at least 0": [v => v >= 0 && v < Infinity, "seed", "weight", "warm_up", "l2", "spread"],
+  "a number of at least 0": [v => v >= 0 && v < Infinity, "seed", "weight", "warm_up", "spread"],
 };
 function check(settings) {
   for (const [wanted, [good, ...names]] of Object.entries(RULES)) {
@@ -648,7 +645,7 @@ function check(settings) {
 // Memory and circuits for a training, and for its teacher's if that is trained here.
 function* setUp(given) {
   const conditions = given.conditions || [given.condition || {}];
-  const spec = { steps: 50, batch: 64, students: 1, seed: 0, l2: 0, pull: {}, watch: {}, ...given, conditions };
+  const spec = { steps: 50, batch: 64, students: 1, seed: 0, pull: {}, watch: {}, ...given, conditions };
   [spec, spec.pull, spec.teacher || {}, ...conditions].forEach(check);
   const { model, students, inputs, watch, shared } = spec;
   const others = Object.fromEntries(Object.entries(watch).filter(([, one]) => one.inputs));
@@ -675,7 +672,7 @@ function* setUp(given) {
 
 // A training of one student, or of several that pull at each other. Yields now and then: nothing, or a report.
 function* run(setup, condition, nth = 0, quiet = false) {
-  const { spec, sets, programs, teacher } = setup, { model, shards, pull, rate, l2, labels, every } = spec;
+  const { spec, sets, programs, teacher } = setup, { model, shards, pull, rate, labels, every } = spec;
   const { temperature = 1, alpha = 0, reverse, pull: bare, scale: factor = 1, smoothing = 0, budget = 1 } = condition;
   const K = programs.length, C = model.classes, { samples } = sets.inputs;
   const seed = spec.seed + nth, scale = model.scale * factor, steps = spec.steps * budget;
@@ -695,13 +692,12 @@ function* run(setup, condition, nth = 0, quiet = false) {
     said = teachers[condition.teacher](said, C, condition.order || permutation(samples, generator(seed, 1)));
   }
   const right = labels?.length === samples && labels.every(v => Number.isInteger(v) && v >= 0 && v < C);
-  must(spec.targets || right, "labels", `${samples} integers below ${C}`, labels);
-  const targets = spec.targets ? decode("targets", spec.targets).values
-    : labels.flatMap(label => range(C, c => smoothing / C + (c === label ? 1 - smoothing : 0)));
+  must(right, "labels", `${samples} integers below ${C}`, labels);
+  const targets = labels.flatMap(label => range(C, c => smoothing / C + (c === label ? 1 - smoothing : 0)));
   const loss = (logits, rows) => {
     const wanted = gather(targets, rows, C), settings = { temperature, alpha, reverse, pull: bare };
     if (said) return losses.distillation(gather(said, rows, C), wanted, logits, C, settings);
-    return (spec.loss === "squared" ? losses.squaredError : losses.crossEntropy)(wanted, logits, C);
+    return losses.crossEntropy(wanted, logits, C);
   };
 
   // Where it starts, and in what order it goes
@@ -728,7 +724,7 @@ function* run(setup, condition, nth = 0, quiet = false) {
       const add = (found, weight) => found.slopes.forEach((v, i) => { slopes[i] += weight * scale / size * v; });
       if (learns) {
         const found = loss(logits[k], rows[k]);
-        history[k].push(average(found.values) + l2 * weights[k].reduce((sum, w) => sum + w * w, 0));
+        history[k].push(average(found.values));
         add(found, 1);
       }
       if (force && pull.kind === "kl") {
@@ -798,7 +794,7 @@ function* run(setup, condition, nth = 0, quiet = false) {
   for (let step = 0, due = clock() + EVERY; step < steps; step++) {
     const rows = orders.map((order, k) => order.next().value.map(i => shards ? shards[k][i] : i));
     const met = common?.next().value;
-    const gradients = weights.map(w => w.map(v => 2 * l2 * v)), before = weights.map(w => w.slice());
+    const gradients = weights.map(w => w.map(() => 0)), before = weights.map(w => w.slice());
     const force = K > 1 && pull.weight && pull.weight * (pull.warm_up ? Math.min(1, step / pull.warm_up) : 1);
     programs.forEach((program, k) => program.setWeights(weights[k]));
     if (common && force) yield* pass(sets.shared, range(K, () => met), false, force, gradients);
