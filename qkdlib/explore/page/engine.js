@@ -631,7 +631,7 @@ const RULES = {
   "a positive integer": [v => Number.isInteger(v) && v > 0, "steps", "batch", "students", "seeds", "budget", "shots", "every", "measured"],
   "a positive number": [v => v > 0 && v < Infinity, "rate", "temperature", "scale"],
   "a number in [0, 1]": [v => v >= 0 && v <= 1, "alpha", "smoothing"],
-  "a number of at least 0": [v => v >= 0 && v < Infinity, "seed", "weight", "warm_up", "spread"],
+  "at least 0": [v => v >= 0 && v < Infinity, "seed", "weight", "warm_up", "spread"],
 };
 function check(settings) {
   for (const [wanted, [good, ...names]] of Object.entries(RULES)) {
