@@ -128,6 +128,34 @@ LIVE = """explorer => [...explorer.querySelectorAll("g[data-live] .qkd-curve")].
     [...p.getAttribute("d").matchAll(/[ML]([^ ]+) ([^L]+)/g)].map(m => [+m[1], +m[2]]))"""
 
 
+DECLARED = """
+from qkdlib.core import Model, angle_encoding, hardware_efficient_ansatz, z_observables
+encoding = angle_encoding(2)
+model = Model.of(encoding, hardware_efficient_ansatz(2, 1), z_observables(2, 2))
+features = np.random.default_rng(0).random((60, 2))
+data = encoding.angles(features), (features[:, 0] > 0.5).astype(int)
+declared = DeclaredTraining(model, data, data, n_steps=20)
+scale = Slider("logit_scale", [1.0, 5.0], log=True, limits=(0.1, 50))
+def shown(title, trainer):
+    return trainer.explorer(title, scale, seeds=2)
+"""
+
+
+def test_a_declared_training_trains_in_the_kernel_and_without_it_in_the_page(lab):
+    page = lab(SETUP + DECLARED, 'shown("Declared?", declared)')
+    section = page.locator(".qkd-explorer")
+    section.locator(".qkd-train").click()
+    wait_for_status(section, "s by the kernel.")
+    section.locator(".qkd-seeds").click()
+    wait_for_status(section, "20 starts with Logit scale")
+    assert "in this page" in section.locator(".qkd-status").inner_text()
+    menu(page, "Kernel", "Restart Kernel…")
+    page.locator(".jp-Dialog button", has_text="Restart").click()
+    wait_for_status(section, "The kernel is gone; the page trains instead.", 60)
+    section.locator(".qkd-train").click()
+    wait_for_status(section, "in this page, start")
+
+
 def test_move_retrain_stop_and_fail(lab):
     page = lab(
         SETUP, 'shown("Slow?", slow)', 'shown("Fast?", fast)', 'shown("Broken?", broken)', "6 * 7"
