@@ -53,8 +53,8 @@ def explorer():
         views=[Field("What it says of every place", plane, (-REACH, REACH), x, y, ("x₁", "x₂"))],
     )  # fmt: skip
     drawn = Circuits(
-        lambda n_layers: models[min(n_layers, 3)].circuit, title="The circuit, three layers at most",
-        half=True, data_symbols=("x1", "x2"),
+        lambda: models[1].circuit, title="A layer, and the turns at the end", over=(), half=True,
+        data_symbols=("x1", "x2"),
     )  # fmt: skip
     return declared.explorer(
         "Inside or outside?", [Slider("n_layers", [*DEPTHS], label="Layers", start=3)],

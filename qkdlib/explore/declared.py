@@ -335,11 +335,11 @@ class DeclaredTraining:
         Args:
             title: The question that it answers.
             controls: What the reader sets.
-            panels: Further panels, before the views.
+            panels: Further panels, after the views.
             curves: Whether accuracies over the steps are drawn.
             seeds: Of the stored grid, ten or more; the page draws others.
             n_jobs: As in `compute_grid`.
-            now: Whether the page trains as soon as it opens.
+            now: Whether the page trains as soon as it opens; the panels then come first.
 
         Returns:
             An `Explorer` with the accuracies of student and control over the steps, the views, and
@@ -348,7 +348,7 @@ class DeclaredTraining:
         controls = check_controls(controls)
         grid = compute_grid(self.paired, controls, seeds=seeds, n_jobs=n_jobs)
         self._runs.clear()
-        shown = [*panels, *(view.panel(grid) for view in self.views)]
+        shown = [*(view.panel(grid) for view in self.views), *panels]
         if curves:
             shown.insert(0, self._curves(grid))
         means = {name: np.ma.masked_invalid(grid.mean(name)) for name in self.readouts}

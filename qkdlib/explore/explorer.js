@@ -87,12 +87,16 @@ export function render({ model, el }) {
   const root = h("section", { class: "qkd-explorer", id: model.page && spec.plan && !document.getElementById(slugOf(spec.title)) ? slugOf(spec.title) : null, "aria-labelledby": id + "-title", onkeydown: keep });
   const note = h("p", { class: "qkd-note" });
   const news = h("p", { class: "qkd-unseen", "aria-live": "polite" });
-  let live = null, words = "", newsTimer = 0, seed = 0, finished = null;
+  let live = null, words = "", newsTimer = 0, seed = 0, finished = null, due = 0;
 
+  const widths = new Map();
   // What panels are offered, and what live training is.
   const figure = {
     id: (name) => `${id}-${name}-${++explorers}`,
-    width: (host) => Math.floor(host.clientWidth) || 600,
+    width(host) { // asked once for each size of the page: asking makes the browser lay it out
+      if (!widths.get(host)) widths.set(host, Math.floor(host.clientWidth));
+      return widths.get(host) || 600;
+    },
     panels: spec.panels,
   };
   const link = linkTo(model, spec);
@@ -106,7 +110,7 @@ export function render({ model, el }) {
     setLive(message) {
       if (live && live.progress === 1 && message && message.run !== live.run) finished = live.curves;
       live = message && { ...message, before: finished };
-      draw();
+      if (!due) due = requestAnimationFrame(() => { due = 0; draw(); }); // reports may come faster than frames
     },
     liven(alive, fine) { widgets.forEach((widget) => widget.liven(alive, fine)); },
   };
@@ -132,12 +136,15 @@ export function render({ model, el }) {
   });
   const numbers = buildNumbers(spec, panels);
   const training = buildLive(ui, model, id);
+  const parts = [
+    training.node,
+    ...(readouts.length ? [h("div", { class: "qkd-readouts" }, ...readouts.map((readout) => readout.node))] : []),
+    h("div", { class: "qkd-panels" }, ...panels.map((panel) => panel.host))];
+  if (spec.plan && spec.plan.now) parts.unshift(parts.pop()); // what moves before what says so
   root.append(
     h("p", { class: "qkd-title", id: id + "-title" }, spec.title),
     h("div", { class: "qkd-controls" }, ...widgets.map((widget) => widget.node)),
-    training.node,
-    ...(readouts.length ? [h("div", { class: "qkd-readouts" }, ...readouts.map((readout) => readout.node))] : []),
-    h("div", { class: "qkd-panels" }, ...panels.map((panel) => panel.host)),
+    ...parts,
     note, numbers.node, news);
   const kinds = [...new Set(spec.panels.map((panel) => panel.kind))];
   const rules = kinds.map((kind) => KINDS[kind].css).filter(Boolean).map((css) => h("style", {}, css));
@@ -169,7 +176,7 @@ export function render({ model, el }) {
   model.on("change:values", draw);
   model.on("msg:custom", training.receive);
   model.on("comm_live_update", onLost);
-  const resized = new ResizeObserver(() => requestAnimationFrame(draw));
+  const resized = new ResizeObserver(() => requestAnimationFrame(() => { widths.clear(); draw(); }));
   resized.observe(root);
   seed = link.seed;
   if (link.found) model.set("values", link.values);

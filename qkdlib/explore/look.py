@@ -50,8 +50,7 @@ class Look:
         )  # fmt: skip
         found |= dict(zip(READOUTS, map(float, numbers), strict=True))
         if self.declared.taught:
-            right = np.nan if self.said is None else (self.said.argmax(axis=1) == labels).mean()
-            found[TEACHER] = float(right)
+            found[TEACHER] = np.nan if self.said is None else _right(self.said, labels)
         for view in self.declared.views:
             logits = learnt[0] if view.inputs is None else self._logits(view.inputs)[0]
             found |= view.found(logits, self.said, self.temperature)
@@ -59,3 +58,9 @@ class Look:
 
     def _logits(self, inputs):
         return np.stack([self.model.logits(w, inputs) for w in self.weights])
+
+
+def _right(logits, labels):
+    """Share of right answers; who is undecided between classes is right by chance."""
+    tops = logits == logits.max(axis=1, keepdims=True)
+    return float((tops[np.arange(len(labels)), labels] / tops.sum(axis=1)).mean())

@@ -41,7 +41,11 @@ function softened(logits, T) {
   const sum = powers.reduce((a, v) => a + v, 0);
   return powers.map((v) => v / sum);
 }
-const rightOf = (z, labels, C) => mean(labels.map((label, b) => { const row = rowOf(z, b, C); return +(row.indexOf(Math.max(...row)) === label); }));
+// Who is undecided between classes is right by chance.
+const rightOf = (z, labels, C) => mean(labels.map((label, b) => {
+  const row = Array.from(rowOf(z, b, C)), tops = row.filter((v) => v === Math.max(...row)).length;
+  return row[label] === Math.max(...row) ? 1 / tops : 0;
+}));
 const rowOf = (z, row, C) => z.slice(row * C, row * C + C);
 function margins(z, rows, C) {
   const found = rows.map((row) => z[row * C + 1] - z[row * C]);
@@ -142,7 +146,7 @@ export function pageTrainer(plan, receive) {
   // Each of two runs from n starts: bands of both, and paired differences.
   function seeds(message) {
     const { values, n } = message, tell = teller(message), found = [[], []];
-    const watch = { validation: plan.training.watch.validation }, sides = plan.control ? [{}, plan.away] : [{}];
+    const { validation, training } = plan.training.watch, sides = plan.control ? [{}, plan.away] : [{}];
     const nameOf = (side) => (side ? plan.control : plan.several ? "students" : "student");
     const ends = (side) => found[side].map((run) => last(run.y));
     function update() {
@@ -152,15 +156,18 @@ export function pageTrainer(plan, receive) {
         const bands = runs[0].y.map((_, i) => interval(runs.map((run) => run.y[i])));
         curves[nameOf(side)] = { x: runs[0].x, y: bands.map((b) => b[0]), low: bands.map((b) => b[1]), high: bands.map((b) => b[2]) };
       });
-      const readouts = found[0].length > 1 ? { "validation accuracy": interval(ends(0)) } : {};
+      const readouts = {};
+      if (found[0].length > 1) for (const name in found[0][0].readouts) readouts[name] = interval(found[0].map((run) => run.readouts[name]));
       if (found[1].length > 1) readouts["gain over " + plan.control] = interval(found[1].map((run, k) => ends(0)[k] - last(run.y)));
       const count = found[0].length + found[1].length;
       tell("update", { progress: count / n / sides.length, curves, panels: {}, readouts, count: found[0].length });
     }
     function go(side) {
-      start({ ...trainingOf(plan, values, 0, sides[side]), watch, seeds: n }, tell, {
-        result({ trace }) {
-          found[side].push({ x: trace.map((p) => p.step), y: trace.map((p) => mean(p.watch.validation.accuracy)) });
+      const one = { ...trainingOf(plan, values, 0, sides[side]), watch: { validation, training }, seeds: n };
+      start(one, tell, {
+        result(report) {
+          const [x, y] = [report.trace.map((p) => p.step), report.trace.map((p) => mean(p.watch.validation.accuracy))];
+          found[side].push({ x, y, readouts: shown({ ...plan, views: [] }, one, report).readouts });
           update();
         },
         done() { if (side + 1 < sides.length) go(side + 1); else tell("ended", { seeds: n }); },
