@@ -53,10 +53,14 @@ def test_every_chapter_has_a_card():
 
 def test_citations_are_in_the_bibliography():
     keys = set(re.findall(r"^@\w+\{(\S+),", (ROOT / "book/references.bib").read_text(), re.M))
+    all_cited = set()
     for path in [*CHAPTERS, *(ROOT / "book").glob("*.md")]:
         text = path.read_text(encoding="utf8")
         cited = re.findall(r"\{(?:foot)?cite(?::\w+)?\}`([^`]+)`", text)
-        assert {k.strip() for group in cited for k in group.split(",")} <= keys, path.name
+        found = {k.strip() for group in cited for k in group.split(",")}
+        assert found <= keys, path.name
+        all_cited |= found
+    assert keys <= all_cited, "printed in the bibliography, and cited nowhere"
 
 
 # ---- palette --------------------------------------------------------------------------------
