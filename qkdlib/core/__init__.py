@@ -16,7 +16,6 @@ from qkdlib.core.conditions import (
     LabelSmoothing,
     LongerTraining,
     NoTeacher,
-    PullAlone,
     ScaledLogits,
     ShuffledTeacher,
     UniformTeacher,
@@ -39,7 +38,6 @@ from qkdlib.core.losses import (
     smoothed_labels,
     softened,
     squared_error,
-    teacher_pull,
     with_targets,
 )
 from qkdlib.core.model import Model

@@ -17,7 +17,6 @@ from qkdlib.core.losses import (
     distillation_loss,
     kl_divergence,
     smoothed_labels,
-    teacher_pull,
     with_targets,
 )
 
@@ -178,16 +177,6 @@ class ShuffledTeacher(Distilled):
 
     def said(self, logits, seed):
         return logits[np.random.default_rng([seed, 1]).permutation(len(logits))]
-
-
-@dataclass(frozen=True)
-class PullAlone(Distilled):
-    """The same loss without its penalty on confident logits, which a `UniformTeacher` has alone."""
-
-    _: KW_ONLY
-    divergence: object = teacher_pull
-
-    role, title = "control", "pull alone"
 
 
 @dataclass(frozen=True)

@@ -64,16 +64,6 @@ def reverse_kl_divergence(teacher_logits, logits, temperature=1.0):
     return np.maximum(values, 0.0), s * (ratio - values[:, None]) / temperature
 
 
-def teacher_pull(teacher_logits, logits, temperature=1.0):
-    """The part of `kl_divergence` that knows the teacher: -sum_c (t_c - 1/C) z_c / T.
-
-    The rest is the divergence from a teacher whose logits are all equal, and a constant.
-    """
-    log_t, _ = _both(teacher_logits, logits, temperature)
-    weights = (np.exp(log_t) - 1 / log_t.shape[1]) / temperature
-    return -(weights * logits).sum(axis=1), -weights
-
-
 def distillation_loss(teacher_logits, targets, logits, *, temperature, alpha, divergence=kl_divergence):
     """Eq. 7 of Yan et al.:
 

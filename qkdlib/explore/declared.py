@@ -19,7 +19,7 @@ from qkdlib.explore.look import READOUTS, TEACHER, Look
 from qkdlib.explore.page import declare, declare_array, declare_data
 from qkdlib.explore.panels import Curve, Curves
 from qkdlib.explore.readout import Readout
-from qkdlib.measures import OnShots, counted
+from qkdlib.measures import OnShots, PullAlone, counted
 
 TEACHERS = {
     "none": core.NoTeacher,
@@ -28,7 +28,7 @@ TEACHERS = {
     "constant": core.ConstantTeacher,
     "shuffled": core.ShuffledTeacher,
     "decisions": core.DecisionsOnly,
-    "pull": core.PullAlone,
+    "pull": PullAlone,
 }
 DISTANCES = {"kl": core.Divergence, "infidelity": core.Infidelity}
 

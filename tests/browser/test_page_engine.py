@@ -22,6 +22,7 @@ from qkdlib.explore.page import (
     declare_training,
     page_script,
 )
+from qkdlib.measures import teacher_pull
 
 NO_FIREFOX = (
     "no Firefox was found, so NOTHING WAS TESTED IN A BROWSER of that kind; install it "
@@ -275,7 +276,7 @@ def test_losses_are_those_of_python(browser_page):
                 reverse(teacher, logits, temperature),
                 core.distillation_loss(teacher, targets, logits, **settings),
                 core.distillation_loss(teacher, targets, logits, **settings, divergence=reverse),
-                core.teacher_pull(teacher, logits, temperature),
+                teacher_pull(teacher, logits, temperature),
             ]
             arrays = [array.ravel().tolist() for array in (logits, teacher, targets)]
             found = browser_page.call(

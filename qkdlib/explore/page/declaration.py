@@ -19,6 +19,7 @@ import numpy as np
 from qkdlib import core
 from qkdlib._checks import check_choice, check_count, check_matrix, check_number
 from qkdlib.engine import lowering
+from qkdlib.measures import PullAlone, teacher_pull
 
 _PAULIS = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 _SWAP = np.eye(4)[[0, 2, 1, 3]]
@@ -296,7 +297,7 @@ _TEACHERS = {
     core.ConstantTeacher: "constant",
     core.ShuffledTeacher: "shuffled",
     core.DecisionsOnly: "decisions",
-    core.PullAlone: "given",
+    PullAlone: "given",
 }
 
 
@@ -313,7 +314,7 @@ def declare_condition(condition, *, n_samples=None, seed=None):
     if type(condition) not in _TEACHERS:
         raise TypeError(f"condition must be one that the page knows, got {type(condition).__name__}")
     kinds = {core.kl_divergence: {}, core.reverse_kl_divergence: {"reverse": True}}
-    kinds[core.teacher_pull] = {"pull": True}
+    kinds[teacher_pull] = {"pull": True}
     if condition.divergence not in kinds:
         known = ", ".join(one.__name__ for one in kinds)
         raise ValueError(f"condition must compare by one of {known}, got {condition.divergence!r}")

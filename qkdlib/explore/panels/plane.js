@@ -33,12 +33,13 @@ function build(panel, host, figure) {
   const { svg, size: resize } = stage(host);
   const { n, extent: [low, high], dots } = panel, left = 22, top = 22;
   const line = s("path", { class: "qkd-border" });
-  let key = 0, size = 0, cells = [], values = [];
+  let key = 0, size = 0, cells = [], values = [], shades = [];
 
   function layout() {
     const width = figure.width(host);
     if (width === key) return;
     key = width;
+    shades = [];
     size = clamp(width - left - 8, 180, 340);
     const step = size / n, place = (x, y) => ({ cx: left + (x - low) / (high - low) * size, cy: top + (high - y) / (high - low) * size });
     resize(width, top + size + 26);
@@ -50,26 +51,25 @@ function build(panel, host, figure) {
       s("text", { class: "qkd-label", x: left + size / 2, y: top + size + 18, "text-anchor": "middle" }, panel.axes[0]));
   }
 
+  const index = (share) => clamp(Math.floor(share * n), 0, n - 1);
+  const saidAt = (x, y) => values[index((high - y) / (high - low)) * n + index((x - low) / (high - low))];
+
   function draw({ cell, live }) {
     layout();
     values = live || at(panel.values, cell);
     values.forEach((v, k) => {
       const shade = Math.round(16 * (2 * v - 1)) / 16;
+      if (shades[k] === shade) return;
+      shades[k] = shade;
       cells[k].setAttribute("class", "qkd-role-" + (shade > 0 ? "fifth" : "fourth"));
       cells[k].setAttribute("fill-opacity", 0.4 * Math.abs(shade));
     });
     line.setAttribute("d", border(values, n, size));
-    const right = dots.filter(([x, y, label]) => {
-      const j = clamp(Math.floor((x - low) / (high - low) * n), 0, n - 1), i = clamp(Math.floor((high - y) / (high - low) * n), 0, n - 1);
-      return (values[i * n + j] > 0.5) === !!label;
-    });
+    const right = dots.filter(([x, y, label]) => (saidAt(x, y) > 0.5) === !!label);
     svg.setAttribute("aria-label", `The plane in two shades; ${right.length} of ${dots.length} points lie in the shade of their class`);
   }
   const table = () => ({ head: [panel.axes[0], panel.axes[1], "class", "probability of class 1 there"],
-    rows: dots.map(([x, y, label]) => {
-      const j = clamp(Math.floor((x - low) / (high - low) * n), 0, n - 1), i = clamp(Math.floor((high - y) / (high - low) * n), 0, n - 1);
-      return [number(x), number(y), String(label), number(values[i * n + j], 2)];
-    }) });
+    rows: dots.map(([x, y, label]) => [number(x), number(y), String(label), number(saidAt(x, y), 2)]) });
   return { draw, table };
 }
 
