@@ -13,6 +13,8 @@ from qkdlib import core
 from qkdlib.explore import Answers, Choice, DeclaredTraining, Field, Margin, Slider, bundle
 from qkdlib.explore.page import declare_orders, page_script
 
+expect.set_options(timeout=30_000)  # other tests run beside these, on as few cores
+
 MODELS = {n: {"model": toy_model(n)} for n in (1, 2, 3)}
 TRAIN, VALIDATION = toy_data(40), toy_data(24, seed=1)
 SAID = toy_model(2).logits(toy_model(2).initial_weights(seed=5), TRAIN[0])
