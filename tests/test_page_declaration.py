@@ -22,6 +22,7 @@ from qkdlib.explore.page import (
     declare_data,
     declare_images,
     declare_orders,
+    declare_samples,
     declare_training,
     page_script,
     script,
@@ -230,6 +231,23 @@ def test_complex_states_keep_their_imaginary_part():
         if error is not None:
             again = decoded(found["coefficients"]) @ again
         np.testing.assert_allclose(again, states, atol=1e-6)
+
+
+@pytest.mark.parametrize("error", [2e-2, 2e-3, 1e-3, 1e-5])
+def test_samples_are_short_and_precise_enough(error):
+    line = zxz_ground_states(5, np.linspace(0.05, 2, 60)).states
+    found = declare_samples(line, error)
+    again = decoded(found["states"])
+    if "coefficients" in found:
+        again = decoded(found["coefficients"]) @ again
+    again /= np.linalg.norm(again, axis=1, keepdims=True)
+    assert np.linalg.norm(again - line, axis=1).max() <= error
+    assert weight_of(found) <= weight_of(declare_data(line))
+    angles = np.random.default_rng(0).uniform(0, np.pi, (30, 4))
+    found = declare_samples(angles, error)
+    assert np.abs(decoded(found["angles"]) - angles).max() <= error
+    kinds = {2e-2: "u1", 2e-3: "f2", 1e-3: "f4", 1e-5: "f4"}
+    assert found["angles"]["type"] == kinds[error]
 
 
 def test_images_are_bytes():

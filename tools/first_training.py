@@ -49,7 +49,7 @@ def explorer():
     plane = np.stack([np.tile(nodes, SIDE), np.repeat(-nodes, SIDE)], axis=1)
     declared = DeclaredTraining(
         models[3], (x, y), points(200, 1), n_steps=150, batch_size=20, learning_rate=0.1, every=10,
-        options={"n_layers": {n: {"model": model} for n, model in models.items()}}, error=2e-3,
+        options={"n_layers": {n: {"model": model} for n, model in models.items()}}, error=2e-3, now=True,
         views=[Field("What it says of every place", plane, (-REACH, REACH), x, y, ("x₁", "x₂"))],
     )  # fmt: skip
     drawn = Circuits(
@@ -58,16 +58,5 @@ def explorer():
     )  # fmt: skip
     return declared.explorer(
         "Inside or outside?", [Slider("n_layers", [*DEPTHS], label="Layers", start=3)],
-        panels=[drawn], curves=False, now=True,
+        panels=[drawn], curves=False,
     )  # fmt: skip
-
-
-def accuracies() -> None:
-    """Prints what the text of the first page says."""
-    made = explorer()
-    for readout in made.spec["readouts"]:
-        print(readout["label"], readout["values"])
-
-
-if __name__ == "__main__":
-    accuracies()

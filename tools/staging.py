@@ -17,6 +17,7 @@ import chapters
 from chapters import ROOT, BookError, Cache, shared_digest, write_atomically
 
 PAGES = (".md", ".bib")
+ENGINE = re.compile(r"<script data-qkd-engine>.*?</script>\n", re.DOTALL)
 
 
 def repository() -> dict | None:
@@ -164,7 +165,16 @@ def staged_notebook(chapter: Path, home: dict | None) -> str:
         "source": facts_line(chapter, record, home),
     }
     notebook["cells"].insert(1, line)
+    share_engine(notebook)
     return json.dumps(notebook, indent=1)
+
+
+def share_engine(notebook: dict) -> None:
+    """Leaves the engine that trains in a page with the first explorer alone: the others find it."""
+    outputs = [out for cell in notebook["cells"] for out in cell.get("outputs", [])]
+    found = [out["data"] for out in outputs if "data-qkd-engine" in str(out.get("data", ""))]
+    for data in found[1:]:
+        data["text/html"] = ENGINE.sub("", "".join(data["text/html"]))
 
 
 def _run_of(chapter: Path) -> dict:

@@ -16,9 +16,10 @@ from qkdlib.explore.controls import Slider, check_controls
 from qkdlib.explore.explorer import Explorer
 from qkdlib.explore.grid import compute_grid
 from qkdlib.explore.look import READOUTS, TEACHER, Look
-from qkdlib.explore.page import declare, declare_array, declare_data
+from qkdlib.explore.page import declare, declare_array, declare_samples
 from qkdlib.explore.panels import Curve, Curves
 from qkdlib.explore.readout import Readout
+from qkdlib.explore.training import Live
 from qkdlib.measures import OnShots, PullAlone, counted
 
 TEACHERS = {
@@ -52,7 +53,6 @@ _SETTINGS = {
 }
 
 
-
 class DeclaredTraining:
     """A training whose settings the reader changes.
 
@@ -69,7 +69,8 @@ class DeclaredTraining:
         n_steps, batch_size: As in `qkdlib.core.train`.
         decays: Whether the learning rate falls by a tenth every 50 steps.
         every: Steps between two points of a curve.
-        error: How far states (norm) or angles (rad) may be off in the page, see `declare_data`.
+        error: How far states (norm) or angles (rad) may be off in the page.
+        now: Whether the page trains as soon as it opens; the explorer's panels then come first.
         **settings: What is not set by a control: temperature (1), alpha (0.9), logit_scale (1),
             smoothing (0), learning_rate (the library's), measured (None; outcomes for each of the
             student's expectation values), teacher ("none", or another of `TEACHERS`),
@@ -85,7 +86,7 @@ class DeclaredTraining:
     def __init__(
         self, model, train, validation, *, teacher_logits=None, teacher_scale=1.0, options=None,
         control=None, control_name="no teacher", views=(), n_steps=50, batch_size=64, decays=True,
-        every=5, error=1e-3, **settings,
+        every=5, error=1e-3, now=False, **settings,
     ):  # fmt: skip
         self.train = model.check_data("train", train)
         self.validation = model.check_data("validation", validation)
@@ -106,7 +107,7 @@ class DeclaredTraining:
         self.settings |= self._known({"model": model, "teacher_logits": teacher_logits} | settings)
         for chosen in (*(s for o in self.options.values() for s in o.values()), control or {}):
             self._known(chosen)
-        self._now, self._runs = False, {}
+        self.now, self._runs = bool(now), {}
 
     def _known(self, settings):
         for name, value in settings.items():
@@ -150,8 +151,13 @@ class DeclaredTraining:
 
     @property
     def names(self):
-        """What the curves are called."""
-        return ("students", "their vote") if self.several else ("student",)
+        """What the curves are called, by their key in a run."""
+        found = {"student": "students", "vote": "their vote"} if self.several else {"student": "student"}
+        if self.control is not None:
+            found["control student"] = self.control_name
+            if self.several:
+                found["control vote"] = f"{found['vote']}, {self.control_name}"
+        return found
 
     def condition(self, settings):
         """The `Condition` of some settings."""
@@ -161,7 +167,33 @@ class DeclaredTraining:
         return kind(settings["temperature"], settings["alpha"], logit_scale=scale)
 
     def __call__(self, *, seed=0, report=None, **values):
-        return self._run(self.resolve(values), seed, report)
+        settings = self.resolve(values)
+        found = self._run(settings, seed, report)
+        if report is not None and self.control is not None:  # as the page shows it
+            base = self._run(settings | self.control, seed)
+            report(self.live(self._beside(found, base), 1.0))
+        return found
+
+    def _beside(self, found, base):
+        """A run with its control's curves and the gain over it."""
+        curves = {f"control {name}": base[name] for name in ("student", "vote") if name in base}
+        return found | curves | {"gain": found["student"][-1] - base["student"][-1]}
+
+    def live(self, found, progress):
+        """What the explorer is told of a run so far; see `Look.result` for `found`."""
+        x = self.steps[: len(found["student"])]
+        curves = {name: (x, found[key]) for key, name in self.names.items() if key in found}
+        readouts, panels = {name: found[name] for name in self.readouts}, {}
+        if "gain" in found:
+            readouts[self.gain_name] = found["gain"]
+        for view in self.views:
+            (panels if view.values else curves).update(view.live(found))
+        return Live(progress, curves, readouts, panels)
+
+    @property
+    def gain_name(self):
+        """What the difference to the control is called."""
+        return f"gain over {self.control_name}"
 
     def _run(self, settings, seed, report=None):
         rate = settings["learning_rate"]
@@ -227,8 +259,11 @@ class DeclaredTraining:
         (inputs, labels), training = self.train, {}
         for path, value in self._packed_settings(self.settings, whole).items():
             _put(training, path, value)
-        samples = {"inputs": self._samples(inputs), "labels": labels.tolist()}
-        held_out = {"inputs": self._samples(self.validation[0]), "labels": self.validation[1].tolist()}
+        samples = {"inputs": declare_samples(inputs, self.error), "labels": labels.tolist()}
+        held_out = {
+            "inputs": declare_samples(self.validation[0], self.error),
+            "labels": self.validation[1].tolist(),
+        }
         training |= samples | {
             "watch": {"validation": held_out, "training": {}},
             "steps": self.n_steps, "batch": self.batch_size, "decay": self.decays, "every": self.every,
@@ -238,7 +273,7 @@ class DeclaredTraining:
             training["shared"] = True  # they meet on all images
         for view in self.views:
             if view.inputs is not None:
-                training["watch"][view.name] = {"inputs": self._samples(view.inputs)}
+                training["watch"][view.name] = {"inputs": declare_samples(view.inputs, self.error)}
         options, paths = {}, {}
         for control in controls:
             if control.name not in self.options:
@@ -249,7 +284,7 @@ class DeclaredTraining:
             "training": training, "paths": paths, "options": options, "several": self.several,
             "away": self._packed_settings(self.control or {}, whole),
             "control": None if self.control is None else self.control_name,
-            "views": [view.pack() for view in self.views], "now": self._now,
+            "views": [view.pack() for view in self.views], "now": self.now,
         }  # fmt: skip
 
     def _all_settings(self):
@@ -293,17 +328,6 @@ class DeclaredTraining:
             return [np.asarray(rows).tolist() for rows in value]
         return value
 
-    def _samples(self, inputs):
-        """The shortest form that is off by no more than `error`."""
-        size = np.sqrt(inputs.shape[1]) if np.iscomplexobj(inputs) else 1.0
-        parts = np.stack([inputs.real, inputs.imag])
-        off = {"uint8": np.ptp(parts) / 510 * size, "float16": np.abs(parts).max() / 2048 * size}
-        kind = next((kind for kind in off if off[kind] <= self.error), "float32")
-        forms = [declare_data(inputs, kind=kind)]
-        if np.iscomplexobj(inputs):
-            forms.append(declare_data(inputs, kind="float16", error=self.error))
-        return min(forms, key=lambda form: len(str(form)))
-
     # --- The explorer ---------------------------------------------------------------------------------
 
     def paired(self, *, seed, **values):
@@ -312,9 +336,7 @@ class DeclaredTraining:
         found = self._run_once(settings, seed)
         if self.control is None:
             return found
-        base = self._run_once(settings | self.control, seed)
-        found = found | {f"control {name}": base[name] for name in ("student", "vote") if name in base}
-        return found | {"gain": found["student"][-1] - base["student"][-1]}
+        return self._beside(found, self._run_once(settings | self.control, seed))
 
     def _run_once(self, settings, seed):
         """A run, or the same run from before: grid points may differ in what is not in use."""
@@ -327,9 +349,7 @@ class DeclaredTraining:
             self._runs[key] = self._run(settings, seed)
         return self._runs[key]
 
-    def explorer(
-        self, title, controls, *, panels=(), curves=True, seeds=range(10), n_jobs=None, now=False
-    ):
+    def explorer(self, title, controls, *, panels=(), curves=True, seeds=range(10), n_jobs=None):
         """An explorer of this training: from a stored grid, by a kernel, and in the page.
 
         Args:
@@ -339,7 +359,6 @@ class DeclaredTraining:
             curves: Whether accuracies over the steps are drawn.
             seeds: Of the stored grid, ten or more; the page draws others.
             n_jobs: As in `compute_grid`.
-            now: Whether the page trains as soon as it opens; the panels then come first.
 
         Returns:
             An `Explorer` with the accuracies of student and control over the steps, the views, and
@@ -355,25 +374,22 @@ class DeclaredTraining:
         found = [Readout(name, mean, decimals=3) for name, mean in means.items()]
         if self.control is not None:
             low, high = grid.interval("gain")
-            name = f"gain over {self.control_name}"
-            found.append(Readout(name, grid.mean("gain"), low, high, decimals=3))
-        self._now = now
+            found.append(Readout(self.gain_name, grid.mean("gain"), low, high, decimals=3))
         return Explorer(title, controls, shown, readouts=found, record=grid.record, trainer=self)
 
     def _curves(self, grid):
-        low, high = grid.interval("student", clip=(0, 1))
-        curves = [Curve(self.names[0], self.steps, grid.mean("student"), low, high, role="student")]
-        if self.several:
-            curves.append(Curve(self.names[1], self.steps, grid.mean("vote"), role="teacher"))
-        if self.control is not None:
-            base = {"role": "control", "dashed": True}
-            curves.append(Curve(self.control_name, self.steps, grid.mean("control student"), **base))
-            if self.several:
-                name = f"{self.names[1]}, {self.control_name}"
-                curves.append(Curve(name, self.steps, grid.mean("control vote"), role="control"))
-        return Curves(
-            curves, "step", "validation accuracy", y_range=(0, 1), half=any(v.half for v in self.views)
-        )
+        looks = {
+            "student": {"role": "student"},
+            "vote": {"role": "teacher"},
+            "control student": {"role": "control", "dashed": True},
+            "control vote": {"role": "control"},
+        }
+        looks["student"]["low"], looks["student"]["high"] = grid.interval("student", clip=(0, 1))
+        curves = [
+            Curve(name, self.steps, grid.mean(key), **looks[key]) for key, name in self.names.items()
+        ]
+        half = any(view.half for view in self.views)
+        return Curves(curves, "step", "validation accuracy", y_range=(0, 1), half=half)
 
 
 def _put(target, path, value):

@@ -2,7 +2,7 @@
 //
 // `render` is handed a model: JupyterLab's, with a kernel behind it, or the page's stand-in, which
 // only holds the state. It draws what the state stores for the controls' setting, then sends
-// "ping". Only a kernel answers "pong", and that reveals what trains live.
+// "ping". Where a kernel answers "pong", or the page has a plan of its own, it can train.
 
 import { KINDS, at, exists, h, number, withUnit } from "./kit.js";
 import { CONTROL, indexOf, read, textOf } from "./controls.js";
@@ -37,7 +37,7 @@ const slugOf = (title) => "try-" + title.toLowerCase().replace(/[^a-z0-9]+/g, "-
 // What the address says of this explorer, and how it follows the controls. Only in a page: a notebook's
 // address is not ours.
 function linkTo(model, spec) {
-  const found = !!model.page && decodeURIComponent(location.hash) === "#" + slugOf(spec.title);
+  const found = !!model.page && location.hash === "#" + slugOf(spec.title);
   const query = new URLSearchParams(found ? location.search : ""), words = {}, values = { ...model.get("values") };
   for (const control of spec.controls) {
     if (!query.has(control.name)) continue;
@@ -186,6 +186,7 @@ export function render({ model, el }) {
   listen(model).then(training.ping);
   return () => {
     resized.disconnect();
+    cancelAnimationFrame(due);
     clearTimeout(newsTimer);
     model.off("change:values", draw);
     model.off("msg:custom", training.receive);

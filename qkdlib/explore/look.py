@@ -4,7 +4,6 @@ import numpy as np
 
 from qkdlib import core
 from qkdlib.core.losses import softened
-from qkdlib.explore.training import Live
 
 READOUTS = ("validation accuracy", "training accuracy", "training loss", "entropy")
 TEACHER = "teacher is right"
@@ -28,14 +27,7 @@ class Look:
             said = softened(logits).mean(axis=0)
             self.curves["vote"].append((said.argmax(axis=1) == labels).mean())
         if self.report is not None and step:
-            x, found = self.declared.steps[: len(self.curves["student"])], self.result()
-            names = dict(zip(self.curves, self.declared.names, strict=True))
-            curves = {name: (x, self.curves[key]) for key, name in names.items()}
-            panels = {}
-            for view in self.declared.views:
-                (panels if view.values else curves).update(view.live(found))
-            readouts = {name: found[name] for name in self.declared.readouts}
-            self.report(Live(step / self.declared.n_steps, curves, readouts, panels))
+            self.report(self.declared.live(self.result(), step / self.declared.n_steps))
 
     def result(self):
         """All that is shown, by name."""

@@ -2,6 +2,8 @@
 
 import json
 import re
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +12,21 @@ from playwright.sync_api import expect
 from toys import toy_data, toy_model
 
 from qkdlib import core
-from qkdlib.explore import Answers, Choice, DeclaredTraining, Field, Margin, Slider, bundle
+from qkdlib.explore import (
+    Answers,
+    Choice,
+    DeclaredTraining,
+    Explorer,
+    Field,
+    Margin,
+    Record,
+    Slider,
+    bundle,
+)
 from qkdlib.explore.page import declare_orders, page_script
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+from staging import share_engine
 
 expect.set_options(timeout=30_000)  # other tests run beside these, on as few cores
 
@@ -314,6 +329,25 @@ def test_stop_ends_a_run_at_once(opened):
     assert took < 1000  # measured: tens of milliseconds; the bound is for a busy machine
 
 
+def test_explorers_of_a_page_share_the_engine_of_the_first(browser, sample, tmp_path):
+    titles = ("One?", "Two?", "Three?")
+    kept = {"record": Record(), "trainer": lesson()}
+    others = [Explorer(title, sample.controls, sample._panels, **kept) for title in titles]
+    notebook = {"cells": [{"outputs": [{"data": {"text/html": one.html}}]} for one in others]}
+    share_engine(notebook)
+    body = "".join(cell["outputs"][0]["data"]["text/html"] for cell in notebook["cells"])
+    assert body.count("<script data-qkd-engine>") == 1
+    path = tmp_path / "three.html"
+    path.write_text(f"<!doctype html><meta charset=utf-8><title>Three</title>{body}", encoding="utf8")
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    for button in page.get_by_role("button", name="Another start").all():
+        button.click()
+    for status in page.locator(".qkd-status").all():
+        expect(status).to_contain_text("Trained with")
+    page.close()
+
+
 # --- Bad input --------------------------------------------------------------------------------------
 
 
@@ -340,8 +374,13 @@ def test_what_cannot_be_declared_is_refused(make, message):
 def test_a_declared_training_reports_to_a_kernel():
     told = []
     lesson()(seed=0, report=told.append, temperature=2.0)
-    assert [one.progress for one in told] == pytest.approx(np.arange(1, 7) / 6)
-    assert set(told[-1].curves) == {"student", "learnt", "said"}
+    assert [one.progress for one in told] == pytest.approx([*np.arange(1, 7) / 6, 1])
+    assert set(told[-2].curves) == {"student", "learnt", "said"}
+    assert set(told[-1].curves) == {"student", "learnt", "said", "no teacher"}
+    base = lesson()(seed=0, teacher="none")["student"]
+    np.testing.assert_array_equal(told[-1].curves["no teacher"][1], base)
+    gain = told[-1].curves["student"][1][-1] - base[-1]
+    assert told[-1].readouts["gain over no teacher"] == pytest.approx(gain)
     assert set(told[-1].panels) == {"what they say", "everywhere"}
 
 

@@ -13,6 +13,7 @@ from qkdlib.explore.page.declaration import (
     declare_data,
     declare_images,
     declare_orders,
+    declare_samples,
     declare_training,
 )
 from qkdlib.explore.page.script import page_script
@@ -24,6 +25,7 @@ __all__ = [
     "declare_data",
     "declare_images",
     "declare_orders",
+    "declare_samples",
     "declare_training",
     "page_script",
 ]

@@ -259,6 +259,24 @@ def declare_data(inputs, *, kind="float32", error=None):
     return found
 
 
+def declare_samples(inputs, error):
+    """Samples for the page, see `declare_data`, in the shortest form that is precise enough.
+
+    Args:
+        inputs: Of a `Model`.
+        error: How far each may be off: states by the norm of the difference, angles in radians.
+    """
+    states = np.iscomplexobj(inputs)
+    parts, size = np.stack([inputs.real, inputs.imag]), np.sqrt(inputs.shape[1]) if states else 1.0
+    off = {"uint8": np.ptp(parts) / 510 * size, "float16": np.abs(parts).max() / 2048 * size}
+    kind = next((kind for kind in off if off[kind] <= error), "float32")
+    forms = [declare_data(inputs, kind=kind)]
+    if states:  # half of the error for what is left out, half for the numbers' precision
+        kind = "float16" if error / 2 > 2**-11 else "float32"
+        forms.append(declare_data(inputs, kind=kind, error=error / 2))
+    return min(forms, key=lambda form: len(str(form)))
+
+
 def declare_images(images, *, angle=None):
     """Images as bytes.
 
