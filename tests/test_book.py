@@ -29,24 +29,27 @@ CSS = (ROOT / "book" / "assets" / "css" / "book.css").read_text(encoding="utf8")
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
 def test_chapter_keeps_the_contract(path):
-    assert contract.problems(chapters.as_committed(path)) == []
+    assert contract.problems(chapters.as_committed(path), chapters.kind(path)) == []
 
 
 def test_contents_and_files_agree():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf8"))
-    listed = [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
-    pages = [toc["root"], *listed]
+    pages = [toc["root"]]
+    for entry in (entry for part in toc["parts"] for entry in part["chapters"]):
+        pages += [entry["file"], *(section["file"] for section in entry.get("sections", []))]
     written = [
         p.relative_to(ROOT).with_suffix("").as_posix()
-        for p in (ROOT / "book").iterdir()
-        if p.suffix in (".md", ".ipynb")
+        for p in (ROOT / "book").rglob("*")
+        if p.suffix in (".md", ".ipynb") and not any(part.startswith(".") for part in p.parts)
     ]
     assert sorted(pages) == sorted(written)
+    notebooks = [f"book/{path.stem}" for path in CHAPTERS]
+    assert [page for page in pages if page in notebooks] == notebooks, "files are named in reading order"
 
 
 def test_every_chapter_has_a_card():
     cards = yaml.safe_load((ROOT / "tools" / "cards.yml").read_text(encoding="utf8"))
-    assert {p.stem for p in CHAPTERS} <= {card["file"] for card in cards}
+    assert {p.stem for p in CHAPTERS if chapters.is_core(p)} <= {card["file"] for card in cards}
     for card in cards:
         assert set(card) == {"file", "title", "text"}
 
@@ -61,6 +64,42 @@ def test_citations_are_in_the_bibliography():
         assert found <= keys, path.name
         all_cited |= found
     assert keys <= all_cited, "printed in the bibliography, and cited nowhere"
+
+
+def page(*cells: dict) -> dict:
+    return {"cells": list(cells), "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+
+
+def test_words_and_lines_are_what_a_reader_sees():
+    prose = """# Two words
+
+:::{admonition} A box
+:class: predict
+
+$x$ is $1$: see {ref}`there`.
+:::
+
+$$ a + b $$ (eq-a)
+"""
+    answer = ":::{solution-start} ex\n:class: dropdown\n:::\n\nFolded words."
+    cells = [
+        cell("markdown", prose), cell("code", "# why\n\nx = 1"), cell("code", "y = 2", tags=["hide-input"]),
+        cell("markdown", answer), cell("code", "z = 3"),
+        cell("markdown", ":::{solution-end}\n:::\n\nOne more.\n\n## References\n\nnone"),
+    ]  # fmt: skip
+    # Two words, x is 1 see there, the equation, One more
+    assert contract.measure(page(*cells)) == (10, 2)
+
+
+def test_a_core_page_is_one_sitting():
+    long = page(cell("markdown", "# Long\n\n" + "word " * 3000), cell("code", "x = 1\n" * 130))
+    found = contract.problems(long, "core")
+    assert "it has 3001 words of prose; a core page at most 2500" in found
+    assert "it shows 130 lines of code; a core page at most 120" in found
+    assert any(f.startswith("there is nothing to turn") for f in found)
+    wide = contract.problems(page(cell("markdown", "# A?\n\nb"), cell("code", "x" * 77)), "below")
+    assert "cell 2 shows a line of 77 characters; at most 76" in wide
+    assert any(f.startswith("its second line says what it adds") for f in wide)
 
 
 # ---- palette --------------------------------------------------------------------------------
@@ -431,7 +470,7 @@ def test_status_page_names_the_machine_by_its_parts():
         "chapter": "01-one", "seconds": 12.3, "peak_mb": 700, "date": "2026-01-01T00:00:00+00:00",
         "machine": machine, "versions": {"python": "3.11.7"},
     }  # fmt: skip
-    page = staging.status_page([record])
-    assert "| [](./01-one) | 12.3 | 700 | 2026-01-01 00:00 |" in page
+    page = staging.status_page([record], {"01-one": contract.Measure(2100, 95)})
+    assert "| **[](./01-one)** | 2100 | 95 | 12.3 | 700 | 2026-01-01 00:00 |" in page
     assert "Some CPU, 2 cores, 8 GB of memory, Linux x86_64" in page
     assert set(chapters.machine()) == set(machine), "nothing else about the machine is recorded"

@@ -32,7 +32,7 @@ from pathlib import Path
 
 import chapters
 from chapters import ROOT, BookError, Cache
-from contract import problems
+from contract import measure, problems
 from staging import stage
 
 BUILD = ROOT / "_build"
@@ -84,7 +84,7 @@ def execute(names: list[str], force: bool = False) -> None:
     for chapter in chapters.select(names):
         if not force and cache.is_current(chapter, shared):
             record = cache.record(chapter)
-            say(f"  {chapter.stem:24} as before ({record['seconds']:.0f} s when it ran)")
+            say(f"  {chapter.stem:40} as before ({record['seconds']:.0f} s when it ran)")
         else:
             todo.append(chapter)
     with ThreadPoolExecutor(JOBS) as pool:
@@ -100,13 +100,13 @@ def execute(names: list[str], force: bool = False) -> None:
 
 def _execute_one(chapter: Path, shared: str) -> str | None:
     """Executes a chapter and says how it went; returns its name if it failed."""
-    say(f"  {chapter.stem:24} executing ...")
+    say(f"  {chapter.stem:40} executing ...")
     try:
         record = chapters.execute(chapter, shared)
     except BookError as error:
         say(f"\nFAILED {error}\n")
         return chapter.stem
-    said = [f"  {chapter.stem:24} {record['seconds']:.0f} s, {record['peak_mb']} MB"]
+    said = [f"  {chapter.stem:40} {record['seconds']:.0f} s, {record['peak_mb']} MB"]
     say("\n".join(said + [f"    {note}" for note in record["notes"]]))
     return None
 
@@ -183,8 +183,11 @@ def check() -> None:
     shared, cache, broken = chapters.shared_digest(), Cache(), 0
     for chapter in chapters.find():
         current = cache.is_current(chapter, shared)
-        say(f"  {chapter.stem:24} {'executed' if current else 'to be executed'}")
-        for problem in problems(chapters.as_committed(chapter)):
+        notebook = chapters.as_committed(chapter)
+        words, lines = measure(notebook)
+        size = f"{words:5} words, {lines:3} lines"
+        say(f"  {chapter.stem:40} {size}  {'executed' if current else 'to be executed'}")
+        for problem in problems(notebook, chapters.kind(chapter)):
             broken += 1
             say(f"    {problem}")
     if broken:

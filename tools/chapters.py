@@ -45,12 +45,29 @@ class BookError(Exception):
 
 
 def find(root: Path = ROOT) -> list[Path]:
-    """All chapters of the book in reading order (their names are numbered)."""
+    """All notebooks of the book in reading order, which is that of their names.
+
+    A chapter is a core page, `06-distillation`, and the pages below it, `06a-...`, `06b-...`.
+    """
     return sorted((root / "book").glob("[0-9]*.ipynb"))
 
 
+def is_core(notebook: Path) -> bool:
+    """Whether this is a chapter's core page, and no page below one."""
+    return notebook.stem[2:3] == "-"
+
+
+def kind(notebook: Path) -> str:
+    """The form that a page has: "core", "below", or "whole" for a chapter without pages below it."""
+    if not is_core(notebook):
+        return "below"
+    split = any(notebook.parent.glob(f"{notebook.stem[:2]}[a-z]-*.ipynb"))
+    return "core" if split else "whole"
+
+
 def select(names: list[str], root: Path = ROOT) -> list[Path]:
-    """The chapters that `names` mean: a file name, its stem or its number, e.g. `2` or `02`.
+    """The notebooks that `names` mean: a file name, its stem, or a chapter's number, e.g. `2` or `02`,
+    which means its core page and the pages below it.
 
     Raises:
         BookError: a name fits no chapter.

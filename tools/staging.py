@@ -15,6 +15,7 @@ from pathlib import Path
 
 import chapters
 from chapters import ROOT, BookError, Cache, shared_digest, write_atomically
+from contract import Measure, measure
 
 PAGES = (".md", ".bib")
 ENGINE = re.compile(r"<script data-qkd-engine>.*?</script>\n", re.DOTALL)
@@ -66,10 +67,11 @@ def staged_toc() -> tuple[str, list[str]]:
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf8"))
     left_out = []
     for part in toc["parts"]:
-        for entry in list(part["chapters"]):
-            if not any((ROOT / (entry["file"] + end)).exists() for end in (".ipynb", ".md")):
-                left_out.append(entry["file"])
-                part["chapters"].remove(entry)
+        for entries in (part["chapters"], *(e.get("sections", []) for e in part["chapters"])):
+            for entry in list(entries):
+                if not any((ROOT / (entry["file"] + end)).exists() for end in (".ipynb", ".md")):
+                    left_out.append(entry["file"])
+                    entries.remove(entry)
     toc["parts"] = [part for part in toc["parts"] if part["chapters"]]
     return yaml.safe_dump(toc, sort_keys=False), left_out
 
@@ -129,17 +131,27 @@ def _first_training() -> str:
     return f"{fence}{{raw}} html\n{kept.read_text(encoding='utf8')}\n{fence}"
 
 
-def status_page(records: list[dict]) -> str:
-    """The page that says what every chapter took, and on which machine."""
+def status_page(records: list[dict], sizes: dict[str, Measure]) -> str:
+    """The page that says how long every page is, what its run took, and on which machine.
+
+    Args:
+        records: see `chapters.execute`.
+        sizes: words and lines of each page, by its name.
+    """
     text = (ROOT / "book" / "status.md").read_text(encoding="utf8")
     if not records:
         return text.replace("<!-- chapters -->", "No chapter has been executed yet.")
-    rows = ["| Chapter | Seconds | Memory (MB) | Executed (UTC) |", "|:--|--:|--:|:--|"]
+    rows = ["| Page | Words | Lines of code | Seconds | Memory (MB) | Executed (UTC) |"]
+    rows.append("|:--|--:|--:|--:|--:|:--|")
     for r in records:
         date = r["date"][:16].replace("T", " ")
-        rows.append(f"| [](./{r['chapter']}) | {r['seconds']:.1f} | {r['peak_mb']} | {date} |")
-    total = sum(r["seconds"] for r in records)
-    rows.append(f"| All chapters | {total:.1f} | {max(r['peak_mb'] for r in records)} | |")
+        name = f"[](./{r['chapter']})"
+        name = f"**{name}**" if chapters.is_core(Path(r["chapter"])) else name
+        words, lines = sizes[r["chapter"]]
+        rows.append(f"| {name} | {words} | {lines} | {r['seconds']:.1f} | {r['peak_mb']} | {date} |")
+    words, lines = (sum(column) for column in zip(*sizes.values(), strict=True))
+    total, peak = sum(r["seconds"] for r in records), max(r["peak_mb"] for r in records)
+    rows.append(f"| All pages | {words} | {lines} | {total:.1f} | {peak} | |")
     seen = []
     for r in records:
         m = r["machine"]
@@ -207,6 +219,7 @@ def stage(stage_dir: Path) -> list[str]:
     if stale:
         raise BookError(f"not executed since they changed: {', '.join(stale)}; run `make book`")
     records = [cache.record(c) for c in chapters.find()]
+    sizes = {c.stem: measure(chapters.read(c)) for c in chapters.find()}
     toc, left_out = staged_toc()
     files = {
         "_config.yml": staged_config(home).encode(),
@@ -218,7 +231,7 @@ def stage(stage_dir: Path) -> list[str]:
         if path.is_file() and (path.suffix in PAGES or name.startswith("book/assets/")):
             files[name] = path.read_bytes()
     files["book/index.md"] = first_page().encode()
-    files["book/status.md"] = status_page(records).encode()
+    files["book/status.md"] = status_page(records, sizes).encode()
     for chapter in chapters.find():
         files[f"book/{chapter.name}"] = staged_notebook(chapter, home).encode()
     noisy = [f"{c.stem}, {n}" for c in chapters.find() for n in chapters.noise(_run_of(c))]
