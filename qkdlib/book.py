@@ -5,7 +5,7 @@ Numbers are written with a true minus, and an interval is never broken over two 
 
 import numpy as np
 
-from qkdlib.statistics import Interval, bootstrap
+from qkdlib.statistics import Interval, bootstrap, mean_interval
 
 
 def keeper(prefix):
@@ -27,25 +27,40 @@ def table(*rows):
     display(Markdown("\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)))
 
 
-def interval(samples, spec=".1f", factor=1.0, statistic=np.mean):
-    """A mean and its 95 % interval as text, e.g. "3.6 [1.3, 6.1]".
+def interval(samples, spec=".1f", factor=1.0, statistic=None):
+    """A mean and its 95 % interval (Student's t) as text, e.g. "3.6 [1.3, 6.1]".
 
     Args:
         samples: Independent runs [n_runs]; or an `Interval`, or its three numbers as a tuple.
         spec: Format of the numbers.
         factor: Of the numbers, e.g. 100 for per cent.
-        statistic: Of the runs, see `qkdlib.statistics.bootstrap`.
+        statistic: Of the runs in the mean's place, with a bootstrap interval (`qkdlib.statistics`).
     """
     found = factor * np.array(summarised(samples, statistic))
     text = "{:{s}} [{:{s}},\u00a0{:{s}}]".format(*found, s=spec)
     return text.replace("-", "\u2212")
 
 
-def summarised(samples, statistic=np.mean):
+def summarised(samples, statistic=None):
     """The `Interval` of runs; three numbers in a tuple are one already."""
     if isinstance(samples, tuple) and len(samples) == 3:
         return Interval(*samples)
-    return bootstrap(np.asarray(samples, float), statistic, seed=0)
+    runs = np.asarray(samples, float)
+    return mean_interval(runs) if statistic is None else bootstrap(runs, statistic, seed=0)
+
+
+def verdict(samples, *, above, below, unclear, against=0.0):
+    """The words that a run's numbers choose, so that a sentence can't contradict its table.
+
+    Args:
+        samples: Runs or an interval, see `summarised`.
+        above: What is said where the whole interval lies above `against`.
+        below: Where it lies below.
+        unclear: Where it holds `against`.
+        against: Value to compare with.
+    """
+    _, low, high = summarised(samples)
+    return above if low > against else below if high < against else unclear
 
 
 def percent(samples):
@@ -64,7 +79,7 @@ def band(ax, x, runs, role="student", style="-", label=None, **options):
     """Draws a mean curve with its 95 % interval over runs [n_runs, len(x)], in a role's colour."""
     from qkdlib.style import COLOURS
 
-    found = np.array([bootstrap(column, seed=0, n_resamples=1000) for column in np.asarray(runs).T])
+    found = np.array([mean_interval(column) for column in np.asarray(runs).T])
     ax.fill_between(x, found[:, 1], found[:, 2], color=COLOURS[role], alpha=0.18, lw=0)
     ax.plot(x, found[:, 0], style, color=COLOURS[role], label=label, **options)
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import softmax
 
 from qkdlib._checks import check_choice, check_labels
-from qkdlib.statistics import bootstrap
+from qkdlib.statistics import mean_interval
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Comparison:
         check_choice("column", column, tuple(self.table.columns[3:]))
         return rows.sort_values("seed")[column].to_numpy(float)
 
-    def summary(self, column="test_accuracy", *, seed=0):
-        """Mean, median, 95 % bootstrap interval and paired difference to the baseline.
+    def summary(self, column="test_accuracy"):
+        """Mean, median, 95 % interval (Student's t) and paired difference to the baseline.
 
         Returns:
             pandas DataFrame with a row per condition: mean, low, high, median, difference,
@@ -41,8 +41,8 @@ class Comparison:
         rows, base = [], self.runs(self.baseline, column)
         for name in dict.fromkeys(self.table["condition"]):
             found = self.runs(name, column)
-            row = dict(zip(("mean", "low", "high"), bootstrap(found, seed=seed), strict=True))
-            paired = [np.nan] * 3 if name == self.baseline else bootstrap(found - base, seed=seed)
+            row = dict(zip(("mean", "low", "high"), mean_interval(found), strict=True))
+            paired = [np.nan] * 3 if name == self.baseline else mean_interval(found - base)
             names = ("difference", "difference_low", "difference_high")
             row |= {"median": float(np.median(found))} | dict(zip(names, paired, strict=True))
             rows.append({"condition": name, **row})

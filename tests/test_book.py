@@ -83,7 +83,8 @@ $$ a + b $$ (eq-a)
 """
     answer = ":::{solution-start} ex\n:class: dropdown\n:::\n\nFolded words."
     cells = [
-        cell("markdown", prose), cell("code", "# why\n\nx = 1"), cell("code", "y = 2", tags=["hide-input"]),
+        cell("markdown", prose), cell("code", "# why\n\nx = 1"),
+        cell("code", "y = 2", tags=["hide-input"]),
         cell("markdown", answer), cell("code", "z = 3"),
         cell("markdown", ":::{solution-end}\n:::\n\nOne more.\n\n## References\n\nnone"),
     ]  # fmt: skip

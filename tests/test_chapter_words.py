@@ -1,10 +1,18 @@
 """What chapters share: intervals in words, tables, bands."""
 
+import ast
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
+
+import chapters
+
 from qkdlib import book
-from qkdlib.statistics import Interval, bootstrap
+from qkdlib.statistics import Interval, bootstrap, mean_interval
 
 
 def test_an_interval_has_a_true_minus_and_no_break():
@@ -15,10 +23,46 @@ def test_an_interval_has_a_true_minus_and_no_break():
 
 def test_runs_are_summarised_as_the_statistics_do():
     runs = np.random.default_rng(0).normal(0.8, 0.05, 20)
-    value, low, high = bootstrap(runs, seed=0)
+    value, low, high = mean_interval(runs)
     assert book.percent(runs) == f"{100 * value:.1f} [{100 * low:.1f},\u00a0{100 * high:.1f}]"
     others = runs - 0.01 * np.arange(20)
     assert book.points(runs, others) == book.points(runs - others)
+
+
+def test_another_statistic_has_a_bootstrap_interval():
+    runs = np.random.default_rng(0).exponential(size=50)
+    wanted = f"{bootstrap(runs, np.median, seed=0):.2f}".replace(", ", ",\u00a0")
+    assert book.interval(runs, ".2f", statistic=np.median) == wanted
+
+
+def test_the_run_chooses_the_words():
+    words = {"above": "more", "below": "less", "unclear": "as much, as far as one can tell"}
+    runs = np.array([1.0, 2.0, 3.0, 2.0])
+    assert book.verdict(runs, **words) == "more"
+    assert book.verdict(-runs, **words) == "less"
+    assert book.verdict(runs - 2, **words) == words["unclear"]
+    assert book.verdict(runs, against=2.0, **words) == words["unclear"]
+    assert book.verdict((0.5, 0.1, 0.9), against=0.05, **words) == "more"
+
+
+def chosen_words():
+    """Every call of `verdict` in the book: (page, its words)."""
+    for page in chapters.find():
+        for one in chapters.code_cells(chapters.read(page)):
+            for node in ast.walk(ast.parse(chapters.source_of(one))):
+                if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "verdict":
+                    words = {k.arg: k.value for k in node.keywords if k.arg != "against"}
+                    yield page.stem, {k: getattr(v, "value", None) for k, v in words.items()}
+
+
+def test_every_verdict_of_the_book_has_words_for_both_sides():
+    for page, words in chosen_words():
+        assert set(words) == {"above", "below", "unclear"}, page
+        assert all(isinstance(text, str) and text for text in words.values()), (page, words)
+        assert len(set(words.values())) == 3, (page, words)
+        sides = {"above": (1, 0.5, 2), "below": (-1, -2, -0.5), "unclear": (0, -1, 1)}
+        for side, samples in sides.items():
+            assert book.verdict(samples, **words) == words[side]
 
 
 def test_a_table_is_markdown(monkeypatch):
