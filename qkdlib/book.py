@@ -3,20 +3,74 @@
 Numbers are written with a true minus, and an interval is never broken over two lines.
 """
 
+import ast
+import json
+import os
+from pathlib import Path
+
 import numpy as np
 
 from qkdlib.statistics import Interval, bootstrap, mean_interval
 
 
 def keeper(prefix):
-    """A function keep(name, value) that keeps a result for the prose, as `prefix`_name."""
+    """A function keep(name, value) that keeps a result for the prose, as `prefix`_name.
+
+    From then on a cell that needs an earlier one says which, see `missing_cell`.
+    """
+    from IPython import get_ipython
     from myst_nb import glue
+
+    if get_ipython() is not None:
+        get_ipython().set_custom_exc((NameError,), _explain_name)
 
     def keep(name, value):
         """Keeps a result for the prose, where {glue:text} finds it."""
         glue(f"{prefix}_{name}", str(value), display=False)
 
     return keep
+
+
+def missing_cell(name, notebook):
+    """What to do where a notebook's cell was run before the one that makes a name.
+
+    Args:
+        name: The name that is not defined.
+        notebook: Path of the notebook, or None where it is not known.
+
+    Returns:
+        One sentence.
+    """
+    what = f"{name} is made in an earlier cell"
+    try:
+        cells = json.loads(Path(notebook).read_text(encoding="utf8"))["cells"]
+        found = ("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+        source = next(source for source in found if name in _names_made(source))
+        what = f"{name} is made in the cell that begins with `{source.splitlines()[0]}`"
+    except (TypeError, OSError, ValueError, KeyError, StopIteration):
+        pass
+    return f"{what}: run the cells above this one first (Run > Run All Above Selected Cell)."
+
+
+def _names_made(source):
+    """Names that a cell binds at its top level."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return set()
+    found = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    for node in (part for top in tree.body for part in ast.walk(top)):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {(a.asname or a.name).partition(".")[0] for a in node.names}
+    return found
+
+
+def _explain_name(shell, kind, error, trace, tb_offset=None):
+    """IPython's handler of a NameError: the traceback, and below it what to do."""
+    shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
+    print(missing_cell(error.name, os.environ.get("JPY_SESSION_NAME")))
 
 
 def table(*rows):

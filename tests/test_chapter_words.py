@@ -1,6 +1,7 @@
 """What chapters share: intervals in words, tables, bands."""
 
 import ast
+import json
 import sys
 from pathlib import Path
 
@@ -46,23 +47,65 @@ def test_the_run_chooses_the_words():
 
 
 def chosen_words():
-    """Every call of `verdict` in the book: (page, its words)."""
+    """The words of every `verdict` in the book, and of every call or dict that hands them to one."""
     for page in chapters.find():
-        for one in chapters.code_cells(chapters.read(page)):
-            for node in ast.walk(ast.parse(chapters.source_of(one))):
-                if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "verdict":
-                    words = {k.arg: k.value for k in node.keywords if k.arg != "against"}
-                    yield page.stem, {k: getattr(v, "value", None) for k, v in words.items()}
+        sources = [chapters.source_of(cell) for cell in chapters.code_cells(chapters.read(page))]
+        for node in (node for source in sources for node in ast.walk(ast.parse(source))):
+            if isinstance(node, ast.Call):
+                words = {k.arg: k.value for k in node.keywords if k.arg not in ("against", "of", None)}
+            elif isinstance(node, ast.Dict):
+                keys = [getattr(key, "value", None) for key in node.keys]
+                words = dict(zip(keys, node.values, strict=True))
+            else:
+                continue
+            if "above" in words:
+                yield page.stem, {k: getattr(v, "value", None) for k, v in words.items()}
 
 
 def test_every_verdict_of_the_book_has_words_for_both_sides():
-    for page, words in chosen_words():
+    every = list(chosen_words())
+    pages = {page for page, _ in every}
+    for page in chapters.find():
+        assert ("verdict(" in page.read_text(encoding="utf8")) <= (page.stem in pages), page.stem
+    for page, words in every:
         assert set(words) == {"above", "below", "unclear"}, page
         assert all(isinstance(text, str) and text for text in words.values()), (page, words)
         assert len(set(words.values())) == 3, (page, words)
         sides = {"above": (1, 0.5, 2), "below": (-1, -2, -0.5), "unclear": (0, -1, 1)}
         for side, samples in sides.items():
             assert book.verdict(samples, **words) == words[side]
+
+
+def test_a_cell_that_needs_an_earlier_one_says_which(tmp_path):
+    path = tmp_path / "page.ipynb"
+    sources = ["# Data\ntrain, (test, *rest) = 1, (2, 3)", "import numpy as np\nimport a.b",
+               "def fit(x):\n    inner = x", "%magic"]  # fmt: skip
+    cells = [{"cell_type": "code", "source": source} for source in sources]
+    path.write_text(json.dumps({"cells": cells}))
+    imports = "import numpy as np"
+    for name, line in (("test", "# Data"), ("np", imports), ("a", imports)):
+        said = book.missing_cell(name, path)
+        assert said.startswith(f"{name} is made in the cell that begins with `{line}`: run the cells above")
+    assert "`def fit(x):`" in book.missing_cell("fit", path)
+    for name, where in (("nobody", path), ("test", None), ("test", tmp_path / "gone.ipynb")):
+        assert book.missing_cell(name, where).startswith(f"{name} is made in an earlier cell: run")
+
+
+@pytest.mark.slow
+def test_a_kernel_says_it_below_the_error(tmp_path, monkeypatch):
+    from nbclient import NotebookClient
+    from nbformat import v4
+
+    first = "from qkdlib.book import keeper\nkeep = keeper('x')"
+    cells = [v4.new_code_cell(source) for source in (first, "value = 3", "print(value)")]
+    path = tmp_path / "page.ipynb"
+    path.write_text(json.dumps(v4.new_notebook(cells=cells)))
+    monkeypatch.setenv("JPY_SESSION_NAME", str(path))
+    run = v4.new_notebook(cells=[cells[0], cells[2]])
+    NotebookClient(run, timeout=60, kernel_name="python3", allow_errors=True).execute()
+    error, said = run.cells[1].outputs
+    assert error["ename"] == "NameError"
+    assert said["text"].startswith("value is made in the cell that begins with `value = 3`: run")
 
 
 def test_a_table_is_markdown(monkeypatch):

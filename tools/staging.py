@@ -97,24 +97,47 @@ def facts_line(chapter: Path, record: dict, home: dict | None) -> str:
     return f'<ul class="chapter-facts">{items}</ul>'
 
 
-def first_page() -> str:
-    """The first page with a card per chapter: a link if it exists, else marked as planned."""
+def first_page(home: dict | None = None) -> str:
+    """The first page: how to start and to run it, the way through the book, the first training."""
+    text = (ROOT / "book" / "index.md").read_text(encoding="utf8")
+    text = text.replace("<!-- first training -->", _first_training())
+    text = text.replace("<!-- run -->", _how_to_run(home))
+    return text.replace("<!-- way -->", the_way())
+
+
+def the_way() -> str:
+    """The core pages as stations of a way, each with the questions of the pages below it (HTML)."""
     import yaml
 
     cards = yaml.safe_load((ROOT / "tools" / "cards.yml").read_text(encoding="utf8"))
-    lines = [":::::{grid} 1 1 2 3", ":gutter: 3", ""]
-    for number, card in enumerate(cards, 1):
-        written = (ROOT / "book" / f"{card['file']}.ipynb").exists()
-        lines.append(f"::::{{grid-item-card}} {number}. {card['title']}")
-        if written:
-            lines += [f":link: {card['file']}", ":link-type: doc", "", card["text"]]
-        else:
-            lines += [":class-card: planned", "", card["text"], ""]
-            lines += [":::{card-footer}", "Planned, not yet written", ":::"]
-        lines += ["::::", ""]
-    text = (ROOT / "book" / "index.md").read_text(encoding="utf8")
-    text = text.replace("<!-- first training -->", _first_training())
-    return text.replace("<!-- cards -->", "\n".join([*lines, ":::::"]))
+    lines = ["```{raw} html", '<ol class="way">']
+    for card in cards:
+        core = ROOT / "book" / f"{card['file']}.ipynb"
+        below = [page for page in chapters.find() if page.stem[:2] == core.stem[:2] and page != core]
+        lines.append(f'<li><a class="station" href="{core.stem}.html">{card["title"]}</a>')
+        lines.append(f'<p>{card["text"]}</p>')
+        if below:
+            links = [f'<li><a href="{page.stem}.html">{_title(page)}</a></li>' for page in below]
+            lines += ["<details><summary>Further questions</summary><ul>", *links, "</ul></details>"]
+        lines.append("</li>")
+    return "\n".join([*lines, "</ol>", "```"])
+
+
+def _title(page: Path) -> str:
+    """A notebook's title, its formulas as plain text."""
+    text = chapters.source_of(chapters.read(page)["cells"][0])
+    return re.search(r"^# (.+)$", text, re.MULTILINE)[1].replace("$", "")
+
+
+def _how_to_run(home: dict | None) -> str:
+    """The commands that run the book, and Binder where the repository is public."""
+    clone = ["git clone " + home["url"], "cd " + home["url"].rsplit("/", 1)[1]] if home else []
+    opens = "make lab   # installs what it needs, opens JupyterLab on the chapters"
+    lines = ["```sh", *clone, opens, "```"]
+    if home and home["binder"]:
+        binder = f"{home['binder']}book/01-encoding.ipynb"
+        lines += ["", f"Or without installing anything: [on Binder]({binder})."]
+    return "\n".join(lines)
 
 
 def _first_training() -> str:
@@ -230,7 +253,7 @@ def stage(stage_dir: Path) -> list[str]:
         name = path.relative_to(ROOT).as_posix()
         if path.is_file() and (path.suffix in PAGES or name.startswith("book/assets/")):
             files[name] = path.read_bytes()
-    files["book/index.md"] = first_page().encode()
+    files["book/index.md"] = first_page(home).encode()
     files["book/status.md"] = status_page(records, sizes).encode()
     for chapter in chapters.find():
         files[f"book/{chapter.name}"] = staged_notebook(chapter, home).encode()
