@@ -1,5 +1,6 @@
 """Where TensorFlow Quantum or TensorFlow has no wheel, the rest works and says what is missing."""
 
+import json
 import os
 import platform
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from qkdlib.engine import tfq_available
@@ -93,6 +95,47 @@ def test_without_tfq_its_engine_says_so_in_one_sentence():
         'engine "tfq" needs TensorFlow Quantum, which is published for Linux on x86-64 with '
         'Python 3.10 to 3.12 only; choose engine="adjoint" here'
     )
+
+
+OPEN_CODE = """
+import cirq, numpy as np, sympy
+import tensorflow as tf
+import tensorflow_quantum as tfq
+
+a, b = cirq.LineQubit.range(2)
+circuit = cirq.Circuit(
+    cirq.ry(sympy.Symbol("x"))(a), cirq.CZ(a, b), cirq.rx(2 * sympy.Symbol("w"))(a), cirq.CNOT(a, b))
+program, names = tfq.convert_to_tensor([circuit]), tf.constant(["x", "w"])
+z = tfq.convert_to_tensor([[1.0 * cirq.Z(a), cirq.PauliSum() + 0.5 * cirq.X(a) * cirq.X(b)]])
+for kind in (tfq.differentiators.Adjoint, tfq.differentiators.ParameterShift):
+    expect = kind().generate_differentiable_op(analytic_op=tfq.get_expectation_op())
+    w, x = tf.Variable([0.3]), tf.constant([[0.1], [0.7], [2.0]])
+    with tf.GradientTape() as tape:
+        values = tf.concat([x, tf.repeat(w[None], 3, 0)], axis=1)
+        found = expect(tf.repeat(program, 3), names, values, tf.tile(z, (3, 1)))
+        total = tf.reduce_sum(found ** 2)
+    print(np.round([*found.numpy().ravel(), *tape.gradient(total, w).numpy()], 4).tolist())
+"""
+
+
+@pytest.mark.slow
+def test_the_open_code_of_chapters_runs_without_tfq_and_gives_the_same():
+    stand_in = "from qkdlib.models import QNN, stand_in_for_tfq\nstand_in_for_tfq()\n"
+    with_tfq = run_without([], stand_in, OPEN_CODE).splitlines()
+    checks = """
+    from qkdlib.engine import default_engine, tfq_available
+    assert not tfq_available() and default_engine() == "adjoint"
+    other = tfq.convert_to_tensor([circuit, circuit + cirq.X(a)])
+    try:
+        expect(other, names, tf.zeros((2, 2)), tf.tile(z, (2, 1)))
+    except ValueError as error:
+        print(error)
+    """
+    without = run_without(["tensorflow_quantum"], stand_in, OPEN_CODE, checks).splitlines()
+    assert without[0].startswith("TensorFlow Quantum has no wheel for this machine")
+    assert without[-1].startswith("programs must be the same for all rows")
+    for ours, theirs in zip(without[1:3], with_tfq, strict=True):
+        np.testing.assert_allclose(json.loads(ours), json.loads(theirs), atol=2e-4)
 
 
 @pytest.mark.slow

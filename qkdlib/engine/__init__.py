@@ -32,6 +32,9 @@ ENGINES = ("tfq", "adjoint")
 
 def tfq_available():
     """Whether TensorFlow Quantum is installed; it is looked up, not imported."""
+    loaded = sys.modules.get("tensorflow_quantum")  # a stand-in has no specification
+    if loaded is not None:
+        return loaded.__spec__ is not None
     return importlib.util.find_spec("tensorflow_quantum") is not None
 
 

@@ -11,6 +11,7 @@ from qkdlib.models.engines import create_engine
 from qkdlib.models.losses import CrossEntropy, differentiable
 from qkdlib.models.progress import ProgressBar
 from qkdlib.models.qnn import QNN, adam, recipe
+from qkdlib.models.stand_in import stand_in_for_tfq
 
 __all__ = [
     "QNN",
@@ -24,5 +25,6 @@ __all__ = [
     "differentiable",
     "local_trash_observable",
     "recipe",
+    "stand_in_for_tfq",
     "trash_observable",
 ]
