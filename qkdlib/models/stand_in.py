@@ -1,4 +1,4 @@
-"""What stands in for TensorFlow Quantum where it has no wheel: the chapters' open code runs there too."""
+"""What stands in for TensorFlow Quantum where it has no wheel: the chapters' open code runs there."""
 
 import sys
 from functools import lru_cache
