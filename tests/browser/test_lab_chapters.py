@@ -2,8 +2,8 @@
 
 `make test-lab` tries all pages with an explorer, or those of the chapters that CHAPTERS names ("1 6").
 `make test` tries those whose code changed since they were last tried, and two at least, those tried
-longest ago. What was tried, and when, is kept in `_build/lab`; where nothing was tried yet, as in a fresh
-clone, it tries the first two.
+longest ago. What was tried, and when, is kept in `_build/lab`; where nothing was tried yet, as in a
+fresh clone, it tries the first two.
 """
 
 from __future__ import annotations
