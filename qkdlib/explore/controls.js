@@ -85,11 +85,12 @@ function buildSlider(control, id, change) {
       if (document.activeElement !== exact) exact.value = value;
       range.setAttribute("aria-valuetext", withUnit(number(value), control.unit));
     },
-    // Where something trains, any value can be: type one, or let the slider run over all of them.
+    // Where something trains, any value can be: type one, or let the slider run over all of them. With one
+    // stored value there is nothing else that it could run over.
     liven(live, fine) {
       exact.hidden = !live;
       text.hidden = live;
-      use(live && fine ? track(control) : stored);
+      use(live && (fine || control.values.length === 1) ? track(control) : stored);
       if (control.limits[0] === control.limits[1]) exact.disabled = true;
     },
   };

@@ -147,9 +147,9 @@ def retrain(section) -> bool:
         section.locator(".qkd-live").wait_for(timeout=20_000)  # the answer to its ping
     except PlaywrightTimeout:
         return False
-    before = section.get_attribute("data-cell")
+    before = setting(section)
     move(section)
-    assert section.get_attribute("data-cell") != before, f"{title}: the control did not move"
+    assert setting(section) != before, f"{title}: the control did not move"
     stored = drawn(section)
     section.locator(".qkd-train").click()
     status = section.locator(".qkd-status")
@@ -173,6 +173,13 @@ def move(section) -> None:
         section.locator("input:not(:checked)").first.locator("xpath=..").click()
 
 
+def setting(section) -> list:
+    """What all controls are set to."""
+    inputs = "nodes => nodes.map(n => n.type === 'range' ? n.value : n.checked)"
+    return section.locator(".qkd-controls input:not([type=number])").evaluate_all(inputs)
+
+
 def drawn(section) -> str:
-    """Everything that the panels draw."""
-    return section.locator(".qkd-panels").inner_html()
+    """Everything that the panels draw, and the numbers below them."""
+    parts = "[...n.querySelectorAll('.qkd-panels, .qkd-readouts')].map(part => part.innerHTML).join()"
+    return section.evaluate(f"n => {parts}")
