@@ -9,6 +9,7 @@ import re
 from typing import NamedTuple
 
 MAX_LINES = 20  # a cell that the reader sees; plotting cells carry the tag hide-input
+MAX_FOLDED = 30  # any cell, folded or not: small steps for who unfolds or edits it
 MAX_WIDTH = 76  # characters of a line that the reader sees: what a page of 1280 px shows whole
 CORE_WORDS, CORE_LINES = 2500, 120  # one sitting
 FIRST_SCREEN = 8  # cells, of which one is something to turn
@@ -124,6 +125,9 @@ def _cells(notebook: dict) -> list[str]:
         lines = [line for line in _code_in_view(cell) if not line.lstrip().startswith("#")]
         if len(lines) > MAX_LINES:
             found.append(f"cell {number} shows {len(lines)} lines of code; at most {MAX_LINES}")
+        length = len(_text(cell).splitlines())
+        if length > MAX_FOLDED:
+            found.append(f"cell {number} has {length} lines; at most {MAX_FOLDED}, folded or not")
         widest = max(map(len, _code_in_view(cell)), default=0)
         if widest > MAX_WIDTH:
             found.append(f"cell {number} shows a line of {widest} characters; at most {MAX_WIDTH}")
