@@ -159,7 +159,7 @@ def run(groups=GROUPS, seeds=SEEDS, n_jobs=2):
     jobs = [(recipe, data, seed) for _, recipe in recipes for seed in seeds]
     names = [f"{recipe}, seed {seed}" for recipe, _, seed in jobs]
     bar = Bar("autoencoders", len(jobs), "runs")
-    found = run_jobs(timed, jobs, names=names, n_jobs=n_jobs, bar=bar)
+    found = run_jobs(timed, jobs, names=names, n_jobs=n_jobs, done=lambda i, run: bar.advance())
     found = [found[i : i + len(seeds)] for i in range(0, len(found), len(seeds))]
     train_states = data.train.states
     return {

@@ -131,21 +131,21 @@ def starts(regime, seed):
     return [common + rng.normal(0, regime.start, n) for _ in range(regime.n_students)]
 
 
-def train(regime, seed, regulariser=None, weight=0.0, warm_up=0, rows=None, **schedule):
-    """A `Codistillation` of a regime's students; `rows` replaces every student's labels."""
+def train(regime, seed, regulariser=None, weight=0.0, warm_up=0, rows=None, **options):
+    """A `Codistillation` of a regime's students; `rows` replaces their labels, one entry a student."""
     inputs, labels = images(regime.classes, seed)["train"]
     rows = shards(regime, seed) if rows is None else rows
     own = [(inputs[r], labels[r]) for r in rows]
     return kd.codistill(
-        [model(regime)] * regime.n_students,
+        [model(regime)] * len(rows),
         own if regime.unlabelled else own[0],
         regulariser=regulariser,
-        schedule=kd.Schedule(weight, warm_up, **schedule),
+        schedule=kd.Schedule(weight, warm_up),
         shared=inputs if regime.unlabelled else None,
-        weights=starts(regime, seed),
+        weights=starts(regime, seed)[: len(rows)],
         n_steps=regime.iterations,
         seed=seed,
-        **RECIPE,
+        **(RECIPE | options),
     )
 
 
@@ -159,11 +159,11 @@ def score(regime, seed, found):
     ]
 
 
-def taught(regime, seed, temperature, alpha):
+def taught(regime, seed, temperature, alpha, **options):
     """Students of a trained teacher, two layers deeper, that knows the first student's labels."""
     parts, rows = images(regime.classes, seed), shards(regime, seed)[0]
     inputs, labels = (x[rows] for x in parts["train"])
-    settings = {"n_steps": regime.iterations, "seed": seed, **RECIPE}
+    settings = {"n_steps": regime.iterations, "seed": seed, **RECIPE, **options}
     teacher = kd.codistill([model(regime, regime.n_layers + 2)], (inputs, labels), **settings)
     condition, student, found = kd.Distilled(temperature, alpha), model(regime), []
     loss = condition.loss(labels, teacher.logits(inputs)[0], student.n_classes, seed)

@@ -19,7 +19,7 @@ from qkdlib._checks import check_count
 ATTEMPTS = 3
 
 
-def run_jobs(function, jobs, *, names, n_jobs=None, memory=None, bar=None):
+def run_jobs(function, jobs, *, names, n_jobs=None, memory=None, done=None):
     """Runs function(*job) for each job.
 
     Args:
@@ -29,7 +29,8 @@ def run_jobs(function, jobs, *, names, n_jobs=None, memory=None, bar=None):
         n_jobs: As in joblib: None for what `joblib.parallel_config` says, else one.
         memory: A `joblib.Memory` that keeps each finished run, so that an interrupted call, made again,
             does the missing ones only.
-        bar: A `qkdlib.progress.Bar` that is advanced with each finished run, or None.
+        done: Called as done(i, result) with each finished run i as it comes, or None. What it raises
+            ends the call and the workers.
 
     Returns:
         The results in the order of the jobs, whatever order they came in.
@@ -50,8 +51,8 @@ def run_jobs(function, jobs, *, names, n_jobs=None, memory=None, bar=None):
         try:
             for i, result in results:
                 found[i] = result
-                if bar is not None:
-                    bar.advance()
+                if done is not None:
+                    done(i, result)
         except BrokenProcessPool:
             continue
         finally:

@@ -41,20 +41,12 @@ def run(folder, count=6):
     return run_jobs(noted, jobs, names=[f"seed {number}" for number in range(count)], n_jobs=2)
 
 
-class Counted:
-    """A bar."""
-
-    done = 0
-
-    def advance(self):
-        self.done += 1
-
-
 def test_results_come_in_the_order_of_the_jobs(tmp_path):
-    bar = Counted()
+    seen = {}
     jobs = [(tmp_path, number) for number in range(5)]
-    assert run_jobs(noted, jobs, names=list("abcde"), bar=bar) == [0, 1, 4, 9, 16]
-    assert bar.done == 5
+    found = run_jobs(noted, jobs, names=list("abcde"), done=seen.__setitem__)
+    assert found == [0, 1, 4, 9, 16]
+    assert seen == dict(enumerate(found))
 
 
 @pytest.mark.slow

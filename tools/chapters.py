@@ -134,7 +134,7 @@ def _shared_files(root: Path) -> list[Path]:
     """Files besides the notebook that a chapter's outputs depend on."""
     files = [root / "requirements.lock"]
     files += [p for p in (root / "qkdlib").rglob("*") if p.is_file()]
-    files += [p for p in (root / "experiments" / "results").rglob("*") if p.is_file()]
+    files += (root / "experiments" / "results").glob("*.json")  # rows/ is summed up there
     skip = {".ipynb", ".md", ".bib"}
     for path in (root / "book").rglob("*"):
         inside = path.relative_to(root / "book").parts
@@ -282,7 +282,8 @@ def lay_out(work: Path, root: Path = ROOT) -> None:
         copy(path, work / "book" / path.name)
     results = root / "experiments" / "results"
     if results.is_dir():
-        shutil.copytree(results, work / "experiments" / "results")
+        rows = shutil.ignore_patterns("rows")
+        shutil.copytree(results, work / "experiments" / "results", ignore=rows)
     (work / "pytest.ini").write_text("[pytest]\n")  # ours has rules for tests, not for chapters
 
 

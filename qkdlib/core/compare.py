@@ -68,9 +68,8 @@ def compare(
                 raise ValueError(f"teacher_logits must have {len(own[0])} rows, got {len(teacher)}")
         jobs.append((model, own, test, conditions, seed, teacher, settings))
     bar = Bar("comparing", len(seeds), "seeds") if progress else None
-    found = run_jobs(
-        _run_seed, jobs, names=[f"seed {s}" for s in seeds], n_jobs=n_jobs, memory=memory, bar=bar
-    )
+    options = {"n_jobs": n_jobs, "memory": memory, "done": bar and (lambda i, rows: bar.advance())}
+    found = run_jobs(_run_seed, jobs, names=[f"seed {s}" for s in seeds], **options)
     order = [row for name in names for rows in found for row in rows if row["condition"] == name]
     return Comparison(pd.DataFrame(order), baseline)
 
