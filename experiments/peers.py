@@ -19,7 +19,7 @@ from experiments.codistillation_regimes import (
     taught,
     train,
 )
-from experiments.tasks import Task
+from experiments.runner import Task
 from qkdlib import core as kd
 
 PEERS = {

@@ -8,15 +8,16 @@ import cirq
 import numpy as np
 
 from experiments.readings import CIRCUIT, CODE, PHASES, TEACHING, TRAINING
-from experiments.tasks import (
+from experiments.runner import Task
+from experiments.training import (
     CONDITIONS,
-    Task,
     ansatz_model,
     circuit_of,
     conditions,
     learn,
     percent,
     seeds_of,
+    untaught,
 )
 from qkdlib import core as kd
 from qkdlib.data import load_zxz, zxz_energy, zxz_labels
@@ -63,7 +64,7 @@ class SevenQubits(Task):
         train, parts = seven_qubits(tuple(r["h1"]), r["boundary"], r["n_train"], self.seed)
         parts, circuit, n_steps = parts[: 1 + self.validate], circuit_of(r), 50
         teacher = ansatz_model(7, 2, circuit)
-        weights = learn(teacher, train, kd.NoTeacher(), r, teacher_seed, n_steps=n_steps)
+        weights = learn(teacher, train, untaught(r), r, teacher_seed, n_steps=n_steps)
         said, found = teacher.logits(weights, train[0]), percent(teacher, weights, *parts)
         encode, fidelity = encoder(
             tuple(r["h1"]), r["boundary"], r["n_train"], self.seed, r["code_layers"], r["code_steps"]
@@ -135,7 +136,7 @@ class FifteenQubits(Task):
         circuit, rows = circuit_of(r), rows[: 2 + self.validate]
         teacher = ansatz_model(15, 10, circuit)
         own = (states[rows[0]], labels[rows[0]])
-        weights = learn(teacher, own, kd.NoTeacher(), r, teacher_seed)
+        weights = learn(teacher, own, untaught(r), r, teacher_seed)
         said = teacher.logits(weights, own[0])
         right = percent(teacher, weights, *((states[part], labels[part]) for part in rows[1:]))
         found = [list(right) for _ in self.teachings]

@@ -1,7 +1,5 @@
 """What is run: for each claim its tasks, in the order in which they are worth having."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import product
 from math import pi
 
@@ -9,12 +7,13 @@ from experiments.digits import FIGURE_5, FIGURE_6, FifteenBits, OwnCopy
 from experiments.peers import PEERS, Peers
 from experiments.phases import FIFTEEN, SEVEN, FifteenQubits, SevenQubits
 from experiments.readings import TEACHING, readings
-from experiments.tasks import Task
+from experiments.runner import Claim
 
 LOOK, JUDGE = (0, 1), (2, 3)  # seeds on which settings may be looked at, and those of the verdicts
 # The book's own reading, as in its chapters.
 BOOK = {
     "learning_rate": 0.1, "decay": 1.0, "decay_every": 10, "weight_decay": 0.0, "start": 2 * pi,
+    "teacher_scale": 20.0,
     "rotations": "xyz", "entangler": "cz", "topology": "chain", "final_rotations": True,
     "readout": "first two", "h1": (0.05, 1.95), "boundary": "open", "n_train": 300,
     "code_layers": 12, "code_steps": 1000,
@@ -28,24 +27,6 @@ TRIES = [
         strict=True,
     )
 ]
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A file of rows.
-
-    Attributes:
-        name: Of the file, and of `CLAIM=name`.
-        title: In words.
-        paper: Which claim it belongs to.
-        tasks: Function (small) -> list of (at, `Task`), where `at` names a task for readers: [reading,
-            seed].
-    """
-
-    name: str
-    title: str
-    paper: str
-    tasks: Callable[[bool], list[tuple[list, Task]]]
 
 
 def pairs(reading):

@@ -1,13 +1,5 @@
-"""A task: a frozen dataclass that says all that decides its result. Its key is its content.
+"""What the tasks share: a reading's six conditions, circuits by their settings, one way to train."""
 
-`VERSION` of a task's class is part of the key: raise it where a change of code changes results (a test
-runs recorded tasks again and fails where that was forgotten). Rows of another version stay in their file
-and are not read.
-"""
-
-import hashlib
-import json
-from dataclasses import asdict
 from functools import cache
 
 import cirq
@@ -18,21 +10,6 @@ from qkdlib.core.losses import reverse_kl_divergence
 
 CONDITIONS = ("no teacher", "distilled", "scaled logits", "uniform", "shuffled", "constant")
 CONTROLS = CONDITIONS[2:]
-
-
-class Task:
-    """What can be run: a frozen dataclass with `run() -> list of numbers`, named by `columns()`."""
-
-    VERSION = 1
-
-    @property
-    def key(self):
-        """16 hexadecimal digits: of the class, its version, and every field."""
-        content = [type(self).__name__, self.VERSION, asdict(self)]
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
-
-    def run(self):
-        raise NotImplementedError
 
 
 def conditions(r):
@@ -49,6 +26,11 @@ def conditions(r):
     taught = (kd.Distilled, kd.UniformTeacher, kd.ShuffledTeacher, kd.ConstantTeacher)
     distilled, *known_nothing = (kind(t, alpha, **options) for kind in taught)
     return [kd.NoTeacher(), distilled, kd.ScaledLogits(r["scale"]), *known_nothing]
+
+
+def untaught(r):
+    """What a reading's teacher is trained under."""
+    return kd.ScaledLogits(r["teacher_scale"])
 
 
 @cache
@@ -71,6 +53,7 @@ def ansatz_model(n_qubits, n_layers, circuit, register=None, encoding=None):
         rotations=rotations, entangler=entangler, topology=topology, final_rotations=final,
     )  # fmt: skip
     observables = readout(logits, n_qubits) if logits else ()
+    encoding = encoding and encoding(n_qubits)
     return kd.Model.of(encoding, ansatz, observables, qubits=cirq.LineQubit.range(register or n_qubits))
 
 
