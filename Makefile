@@ -5,7 +5,7 @@ PY := .venv/bin/python
 # A stamp that is newer than the lock says that the environment is complete.
 STAMP := .venv/.complete
 
-.PHONY: help env book test test-lab check lab bench lock clean
+.PHONY: help env book test test-lab check lab paper bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -39,6 +39,10 @@ check: $(STAMP) ## the two-minute subset for while you work: lint and tests with
 
 lab: $(STAMP) ## open JupyterLab on the chapters
 	@$(PY) -m jupyter lab book
+
+paper: $(STAMP) ## repeat the papers at full scale, in every reading (hours; SMALL=1, CLAIM=name, SCHEDULER=address)
+	@$(PY) -m experiments.paper $(if $(SMALL),--small) $(if $(CLAIM),--claim $(CLAIM)) \
+	  $(if $(SCHEDULER),--scheduler $(SCHEDULER))
 
 bench: $(STAMP) ## measure the engines against their peers (builds the peers' environments)
 	@$(PY) benchmarks/run.py

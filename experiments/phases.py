@@ -107,20 +107,22 @@ def encoder(h1, boundary, n_train, seed, n_layers, n_steps):
 
 
 @dataclass(frozen=True)
-class FifteenQubits(Task):
-    """A teacher of 10 layers and students of 1 to 3 on the chain of 15 sites, under several teachings.
+class LongChain(Task):
+    """A teacher of 10 layers and students of 1 to 3 on a long chain, under several teachings.
 
     Attributes:
         reading: Pairs (setting, value) of `FIFTEEN`.
         teachings: Several readings of `TEACHING`, pairs each: they share teacher and untaught students.
         seed: Draws which states are for what, teacher, and students.
         validate: As in `SevenQubits`.
+        n_qubits: Length of the chain, at least 8.
     """
 
     reading: tuple
     teachings: tuple
     seed: int
     validate: bool = False
+    n_qubits: int = 15
 
     @classmethod
     def columns(cls, validate=False):
@@ -132,16 +134,17 @@ class FifteenQubits(Task):
     def run(self):
         r = dict(self.reading)
         _, teacher_seed, student_seed = seeds_of(self.seed, 3)
-        (_, states), (labels, rows) = pool(), fifteen_rows(tuple(r["h1"]), self.seed)
+        states = pool(self.n_qubits)[1]
+        labels, rows = split(self.n_qubits, tuple(r["h1"]), self.seed)
         circuit, rows = circuit_of(r), rows[: 2 + self.validate]
-        teacher = ansatz_model(15, 10, circuit)
+        teacher = ansatz_model(self.n_qubits, 10, circuit)
         own = (states[rows[0]], labels[rows[0]])
         weights = learn(teacher, own, untaught(r), r, teacher_seed)
         said = teacher.logits(weights, own[0])
         right = percent(teacher, weights, *((states[part], labels[part]) for part in rows[1:]))
         found = [list(right) for _ in self.teachings]
         for n_layers in (1, 2, 3):
-            model, seen = student_of_cone(n_layers, circuit)
+            model, seen = student_of_cone(self.n_qubits, n_layers, circuit)
             parts, once = [(seen[part], labels[part]) for part in rows], {}
             for row, teaching in zip(found, self.teachings, strict=True):
                 for condition in conditions(dict(teaching)):
@@ -153,25 +156,27 @@ class FifteenQubits(Task):
 
 
 @cache
-def pool():
-    """1,000 ground states of 15 sites, h1 from 0.1 to 3, computed once and cached on disk: (h1, states).
+def pool(n_qubits):
+    """1,000 ground states of a chain, h1 from 0.1 to 3, computed once and cached: (h1, states).
 
     Raises:
         RuntimeError: An energy is not that of free fermions.
     """
-    data = load_zxz(15, n_train=998, n_validation=1, n_test=1, h1_interval=(0.1, 3.0), seed=0)
+    data = load_zxz(n_qubits, n_train=998, n_validation=1, n_test=1, h1_interval=(0.1, 3.0), seed=0)
     parts = (data.train, data.validation, data.test)
     h1, energies = (np.concatenate([getattr(p, name) for p in parts]) for name in ("h1", "energies"))
-    off = np.abs(energies - [zxz_energy(15, h)[0] for h in h1]).max()
+    off = np.abs(energies - [zxz_energy(n_qubits, h)[0] for h in h1]).max()
     if off > 1e-6:
-        raise RuntimeError(f"ground states of 15 sites: an energy is off by {off:.1e}; delete the cache")
+        raise RuntimeError(
+            f"ground states of {n_qubits} sites: an energy is off by {off:.1e}; delete the cache"
+        )
     return h1, np.concatenate([p.states for p in parts])
 
 
 @cache
-def fifteen_rows(interval, seed):
+def split(n_qubits, interval, seed):
     """(labels of the pool, [rows to train on, to test on, to validate on]) of a seed."""
-    h1, _ = pool()
+    h1, _ = pool(n_qubits)
     inside = np.flatnonzero((h1 >= interval[0]) & (h1 <= interval[1]))
     order = np.random.default_rng(seed).permutation(inside)
     return zxz_labels(h1), np.split(order[:600], (300, 300 + N_TEST))
@@ -181,34 +186,34 @@ RANK = 16
 
 
 @cache
-def student_of_cone(n_layers, circuit):
-    """A student of 15 qubits, reduced to what its logits see: (its `Model`, the pool's states for it).
+def student_of_cone(n_qubits, n_layers, circuit):
+    """A student on the chain, reduced to what its logits see: (`Model`, the states of the pool for it).
 
     Behind a few layers of CZ gates along the chain the logits see a block of sites. A state is written
     in Schmidt form, block against rest, and four qubits that carry the `RANK` largest terms take the
     place of the rest: the same logits, on 7 to 12 qubits. What is cut off weighs less than 1e-3
     (`lost_weight`).
     """
-    first, n_seen = block(n_layers, circuit)
+    first, n_seen = block(n_qubits, n_layers, circuit)
     wide = ansatz_model(n_seen, n_layers, (*circuit[:-1], None))
-    where = {"first two": (0, 1), "middle two": (6 - first, 7 - first)}[circuit[-1]]
+    where = {"first two": (0, 1), "middle two": (n_layers, n_layers + 1)}[circuit[-1]]
     observables = [kd.pauli_string(f"Z{i}", n_seen) for i in where]
     register = cirq.LineQubit.range(n_seen + RANK.bit_length() - 1)
     model = kd.Model(wide.circuit, wide.weight_symbols, (), observables, register)
-    return model, np.concatenate([_schmidt(part, first, n_seen)[0] for part in np.split(pool()[1], 20)])
+    parts = np.split(pool(n_qubits)[1], 20)
+    return model, np.concatenate([_schmidt(part, first, n_seen)[0] for part in parts])
 
 
-def block(n_layers, circuit):
+def block(n_qubits, n_layers, circuit):
     """(first site, number of sites) that logits behind so many layers see."""
     if circuit[-1] == "first two":
         return 0, n_layers + 2
-    return 6 - n_layers, 2 * n_layers + 2
+    return n_qubits // 2 - 1 - n_layers, 2 * n_layers + 2
 
 
 def _schmidt(states, first, n_seen):
     """States with the rest of the chain in its `RANK` largest Schmidt terms, and the weight lost."""
-    n_before, n_after = 2**first, 2 ** (15 - first - n_seen)
-    matrices = states.reshape(-1, n_before, 2**n_seen, n_after).transpose(0, 2, 1, 3)
+    matrices = states.reshape(len(states), 2**first, 2**n_seen, -1).transpose(0, 2, 1, 3)
     left, sizes, _ = np.linalg.svd(matrices.reshape(len(states), 2**n_seen, -1), full_matrices=False)
     left, sizes = left[:, :, :RANK], sizes[:, :RANK]
     kept = np.zeros((len(states), 2**n_seen, RANK), np.complex64)
@@ -218,8 +223,7 @@ def _schmidt(states, first, n_seen):
     return kept.reshape(len(states), -1), 1 - weight
 
 
-def lost_weight(n_layers, circuit):
+def lost_weight(n_qubits, n_layers, circuit):
     """The largest weight that the reduction of `student_of_cone` cuts off, over the pool."""
-    return max(
-        float(_schmidt(part, *block(n_layers, circuit))[1].max()) for part in np.split(pool()[1], 20)
-    )
+    where = block(n_qubits, n_layers, circuit)
+    return max(float(_schmidt(part, *where)[1].max()) for part in np.split(pool(n_qubits)[1], 20))

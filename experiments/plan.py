@@ -5,7 +5,7 @@ from math import pi
 
 from experiments.digits import FIGURE_5, FIGURE_6, FifteenBits, OwnCopy
 from experiments.peers import PEERS, Peers
-from experiments.phases import FIFTEEN, SEVEN, FifteenQubits, SevenQubits
+from experiments.phases import FIFTEEN, SEVEN, LongChain, SevenQubits
 from experiments.readings import TEACHING, readings
 from experiments.runner import Claim
 
@@ -55,7 +55,7 @@ def _grouped(kind, space, n, n_teachings, n_small, **options):
 
     def tasks(small):
         some, each = readings(space, n_small if small else n), 2 if small else n_teachings
-        fewer = {"epochs": 0.01} if small and "epochs" in options else {}
+        fewer = SMALLER.get(kind, {}) if small else {}
         return [
             ([i, s], kind(pairs(r), teachings_of(i, each), s, **(options | fewer)))
             for s in (LOOK[0], JUDGE[0])
@@ -81,9 +81,8 @@ def _book(kind, space, n_seeds, n_tries, **changed):
     def tasks(small):
         reading = pairs({name: (BOOK | changed)[name] for name in space})
         tries = tuple(pairs(t) for t in (TRIES[:1] if small else TRIES[:: len(TRIES) // n_tries]))
-        options = {"epochs": 0.01 if small else 31} if kind is OwnCopy else {"validate": True}
-        if kind is FifteenBits and small:
-            options["depths"] = (4,)
+        options = {} if kind is OwnCopy else {"validate": True}
+        options |= SMALLER[kind] if small else {}
         return [
             ([0, s], kind(reading, tries, s, **options))
             for s in range(100, 100 + (1 if small else n_seeds))
@@ -92,12 +91,13 @@ def _book(kind, space, n_seeds, n_tries, **changed):
     return tasks
 
 
+SMALLER = {LongChain: {"n_qubits": 8}, FifteenBits: {"depths": (4,)}, OwnCopy: {"epochs": 0.01}}
 CLAIMS = {
     claim.name: claim
     for claim in (
         Claim("table-1", "Table 1 in the book's reading", "table 1", _tried),
         Claim("figure-4", "Fig. 4 in the book's reading", "figure 4",
-              _book(FifteenQubits, FIFTEEN, 20, 12, h1=(0.1, 1.9))),
+              _book(LongChain, FIFTEEN, 20, 12, h1=(0.1, 1.9))),
         Claim("figure-5-raw", "Fig. 5, raw scores against 0.5", "figure 5",
               _book(FifteenBits, FIGURE_5, 10, 4, rescale=False, n_train=12163)),
         Claim("figure-5-rescaled", "Fig. 5, rescaled scores against 0.5", "figure 5",
@@ -109,7 +109,7 @@ CLAIMS = {
         Claim("codistillation-readings", "Codistillation, 2,000 readings", "codistillation",
               _single(Peers, PEERS, 2_000, 3, (LOOK[0], JUDGE[0]))),
         Claim("figure-4-readings", "Fig. 4, 2,000 readings", "figure 4",
-              _grouped(FifteenQubits, FIFTEEN, 200, 10, 1)),
+              _grouped(LongChain, FIFTEEN, 200, 10, 1)),
         Claim("figure-5-readings", "Fig. 5, 2,000 readings", "figure 5",
               _grouped(FifteenBits, FIGURE_5, 200, 10, 1, depths=(6,))),
         Claim("figure-6-readings", "Fig. 6, 2,000 readings of half an epoch", "figure 6",

@@ -68,14 +68,15 @@ def readings(space, n, seed=0):
         seed: Seed of the scrambling.
 
     Returns:
-        A list of dicts; a longer list begins with the shorter one.
+        A list of different dicts; a longer list begins with the shorter one.
     """
-    points = qmc.Sobol(len(space), seed=seed).random_base2(max(1, int(np.ceil(np.log2(n)))))[:n]
-    names = list(space)
-    return [
-        {name: space[name][int(x * len(space[name]))] for name, x in zip(names, point, strict=True)}
-        for point in points
-    ]
+    points = qmc.Sobol(len(space), seed=seed).random_base2(int(np.ceil(np.log2(n))) + 1)
+    names, found = list(space), {}
+    for point in points:
+        levels = (int(x * len(space[name])) for name, x in zip(names, point, strict=True))
+        values = tuple(space[name][level] for name, level in zip(names, levels, strict=True))
+        found[values] = dict(zip(names, values, strict=True))  # of twins the first
+    return list(found.values())[:n]
 
 
 def check_reading(space, reading):

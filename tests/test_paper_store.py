@@ -7,10 +7,12 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import joblib
 import pytest
 
 from experiments import store as stores
@@ -162,3 +164,30 @@ def test_of_two_runners_one_waits_and_neither_loses_a_row(tmp_path):
 
 def test_keys_are_contents():
     assert Square(3).key == Square(3).key != Square(4).key
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_on_dask_a_killed_worker_loses_no_row(tmp_path):
+    from distributed import Client, LocalCluster
+
+    victims = []
+
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+        joblib.parallel_config("dask"),
+    ):
+        victim = min(client.run(os.getpid).values())
+
+        def kill():
+            victims.append(len(Store(tmp_path / "squares.jsonl").rows))
+            os.kill(victim, signal.SIGKILL)
+
+        killer = threading.Timer(1.0, kill)
+        killer.start()
+        assert run_claim(squares(40, 0.1), tmp_path) == 0
+        killer.join()
+    assert victims[0] < 40  # it died before all was done
+    assert found(tmp_path) == {i: [i * i] for i in range(40)}
+    assert sum("key" in line for line in lines(tmp_path)) == 40
