@@ -1,7 +1,7 @@
 """A claim of the papers on a Dask cluster: `python -m examples.dask_paper FOLDER [ADDRESS]`.
 
 The same as `make paper CLAIM=table-1 SMALL=1 SCHEDULER=ADDRESS`; without an address, on two processes
-of this machine. Tasks go to one worker or to a thousand; rows come back to the one process that stores them.
+of this machine. Tasks go to one worker or to a thousand; rows come back to the process that stores them.
 """
 
 import sys
