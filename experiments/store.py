@@ -55,6 +55,10 @@ class Store:
             else:
                 self._runs.append(entry)
 
+    def provenance(self):
+        """What is known of each run that wrote here, a list of dicts."""
+        return list(self._runs)
+
     @contextlib.contextmanager
     def writing(self):
         """Holds the file for this process; a second runner waits here until the first has ended.

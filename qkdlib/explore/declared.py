@@ -187,7 +187,7 @@ class DeclaredTraining:
         if "gain" in found:
             readouts[self.gain_name] = found["gain"]
         for view in self.views:
-            (panels if view.values else curves).update(view.live(found))
+            panels.update(view.live(found))
         return Live(progress, curves, readouts, panels)
 
     @property

@@ -7,56 +7,7 @@ from typing import Any
 import numpy as np
 
 from qkdlib.core.losses import softened
-from qkdlib.explore.panels import Bars, Curve, Curves, Plane
-
-
-@dataclass(frozen=True)
-class Margin:
-    """Difference of two classes' logits along a line of samples, over its root mean square.
-
-    Args:
-        name: The student's curve.
-        teacher: The teacher's points.
-        rows: Rows of the training samples.
-        x: Where these lie on the line, increasing, [n_rows].
-        x_label: What x is.
-    """
-
-    name: str
-    teacher: str
-    rows: Sequence[int]
-    x: Sequence[float]
-    x_label: str
-
-    kind, inputs, values, half = "margin", None, False, True
-
-    def pack(self):
-        """The view as host.js reads it."""
-        rows, x = np.asarray(self.rows).tolist(), np.round(self.x, 5).tolist()
-        return {"kind": self.kind, "name": self.name, "teacher": self.teacher, "rows": rows, "x": x}
-
-    def found(self, logits, said, temperature):
-        """What it shows of a run, by name."""
-        both = {self.name: logits, self.teacher: logits if said is None else said}
-        return {name: _relative(np.asarray(z)[self.rows]) for name, z in both.items()}
-
-    def live(self, found):
-        """The same for the explorer's report."""
-        return {name: (self.x, found[name]) for name in (self.name, self.teacher)}
-
-    def panel(self, grid):
-        """The panel that shows it, of the grid's first seed: a mean would hide what shots do."""
-        first = (slice(None),) * len(grid.controls) + (0,)
-        curves = [
-            Curve(self.teacher, self.x, grid[self.teacher][first], role="teacher", style="points"),
-            Curve(self.name, self.x, grid[self.name][first], role="student"),
-        ]
-        return Curves(curves, self.x_label, "margin, relative", y_range=(-2.5, 2.5), half=True)
-
-
-def _relative(logits):
-    margin = logits[:, 1] - logits[:, 0]
-    return margin / max(np.sqrt((margin**2).mean()), 1e-12)
+from qkdlib.explore.panels import Bars, Plane
 
 
 @dataclass(frozen=True)
@@ -73,7 +24,7 @@ class Answers:
     row: int
     classes: Sequence[str]
 
-    kind, inputs, values, half = "answers", None, True, False
+    kind, inputs, half = "answers", None, False
 
     def pack(self):
         """The view as host.js reads it."""
@@ -115,7 +66,7 @@ class Field:
     labels: Any
     axes: tuple[str, str] = ("x", "y")
 
-    kind, values, half = "field", True, True
+    kind, half = "field", True
 
     def pack(self):
         """The view as host.js reads it."""

@@ -11,7 +11,7 @@ _HOME = {
     "haar": ("expressibility", "fidelities", "haar_fidelity_mass", "haar_states"),
     "kernel": ("centred_alignment", "encoded_states", "fidelity_kernel"),
     "parameter_shift": ("ShiftTerm", "parameter_shift_gradient", "shift_rule", "shift_terms"),
-    "plateaus": ("gradient_variance", "two_design_gradient_variance"),
+    "plateaus": ("two_design_gradient_variance",),
     "pull": ("PullAlone", "teacher_pull"),
     "random_weights": ("random_gradients", "random_states"),
     "reduced": ("ReducedInfidelity", "pauli_strings"),

@@ -18,7 +18,6 @@ from qkdlib.explore import (
     DeclaredTraining,
     Explorer,
     Field,
-    Margin,
     Record,
     Slider,
     bundle,
@@ -33,9 +32,7 @@ expect.set_options(timeout=30_000)  # other tests run beside these, on as few co
 MODELS = {n: {"model": toy_model(n)} for n in (1, 2, 3)}
 TRAIN, VALIDATION = toy_data(40), toy_data(24, seed=1)
 SAID = toy_model(2).logits(toy_model(2).initial_weights(seed=5), TRAIN[0])
-ROWS = np.argsort(TRAIN[0][:, 0])[::5]
 VIEWS = [
-    Margin("learnt", "said", ROWS, TRAIN[0][ROWS, 0], "angle"),
     Answers("what they say", 7, ("no", "yes")),
     Field("everywhere", TRAIN[0][:25], (0, 1), TRAIN[0][:9], TRAIN[1][:9]),
 ]
@@ -121,9 +118,6 @@ def test_one_student_is_the_same_in_python_and_in_the_page(bare, values):
     found = in_page(bare, declared, values, controls, [start], {"order": order})
     expected = declared(seed=0, **values)
     same(found, expected, {"student": "student"})
-    for name in ("learnt", "said"):
-        np.testing.assert_allclose(found["curves"][name]["y"], expected[name], atol=2e-3)
-        np.testing.assert_allclose(found["curves"][name]["x"], VIEWS[0].x, atol=1e-5)
     for name in ("what they say", "everywhere"):
         np.testing.assert_allclose(found["panels"][name], expected[name].ravel(), atol=1e-3)
 
@@ -375,8 +369,9 @@ def test_a_declared_training_reports_to_a_kernel():
     told = []
     lesson()(seed=0, report=told.append, temperature=2.0)
     assert [one.progress for one in told] == pytest.approx([*np.arange(1, 7) / 6, 1])
-    assert set(told[-2].curves) == {"student", "learnt", "said"}
-    assert set(told[-1].curves) == {"student", "learnt", "said", "no teacher"}
+    assert set(told[-2].curves) == {"student"}
+    assert set(told[-1].curves) == {"student", "no teacher"}
+    assert set(told[-1].panels) == {"what they say", "everywhere"}
     base = lesson()(seed=0, teacher="none")["student"]
     np.testing.assert_array_equal(told[-1].curves["no teacher"][1], base)
     gain = told[-1].curves["student"][1][-1] - base[-1]

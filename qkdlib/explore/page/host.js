@@ -47,24 +47,15 @@ const rightOf = (z, labels, C) => mean(labels.map((label, b) => {
   return row[label] === Math.max(...row) ? 1 / tops : 0;
 }));
 const rowOf = (z, row, C) => z.slice(row * C, row * C + C);
-function margins(z, rows, C) {
-  const found = rows.map((row) => z[row * C + 1] - z[row * C]);
-  const size = Math.sqrt(mean(found.map((v) => v * v))) || 1;
-  return found.map((v) => v / size);
-}
 
-// The classes of views.py: what goes to curves, and what to panels.
+// The classes of views.py: what a run gives to the panel of each.
 const VIEWS = {
-  margin({ name, teacher, rows, x }, { own, said, C }) {
-    const curve = (z) => ({ x, y: margins(z, rows, C) });
-    return { curves: { [name]: curve(own), [teacher]: curve(said || own) } };
-  },
   answers({ name, row }, { own, said, C, T }) {
-    return { panels: { [name]: [said || own, own].flatMap((z) => softened(rowOf(z, row, C), T)) } };
+    return { [name]: [said || own, own].flatMap((z) => softened(rowOf(z, row, C), T)) };
   },
   field({ name }, { report, C }) {
     const z = report.watch[name].logits[0];
-    return { panels: { [name]: Array.from({ length: z.length / C }, (_, i) => softened(rowOf(z, i, C), 1)[1]) } };
+    return { [name]: Array.from({ length: z.length / C }, (_, i) => softened(rowOf(z, i, C), 1)[1]) };
   },
 };
 
@@ -86,9 +77,7 @@ function shown(plan, training, report) {
   if (report.said) found.readouts["teacher is right"] = rightOf(report.said, training.labels, C);
   const run = { report, C, own: learnt.logits[0], said: report.said, T: training.condition.temperature };
   for (const view of plan.views) {
-    const { curves, panels } = VIEWS[view.kind](view, run);
-    Object.assign(found.curves, curves);
-    Object.assign(found.panels, panels);
+    Object.assign(found.panels, VIEWS[view.kind](view, run));
   }
   return found;
 }

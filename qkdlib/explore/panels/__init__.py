@@ -16,6 +16,7 @@ from qkdlib.explore.panels.curves import Curve, Curves
 from qkdlib.explore.panels.heat import HeatMap
 from qkdlib.explore.panels.panel import Panel
 from qkdlib.explore.panels.plane import Plane
+from qkdlib.explore.panels.readings import Readings
 
 __all__ = [
     "Bars",
@@ -26,6 +27,7 @@ __all__ = [
     "HeatMap",
     "Panel",
     "Plane",
+    "Readings",
     "at",
     "pack_array",
     "pack_axis",
