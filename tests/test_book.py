@@ -233,7 +233,7 @@ def small_book(tmp_path):
 
 def key_of(root: Path) -> str:
     notebook = chapters.read(root / "book/01-one.ipynb")
-    return chapters.key(notebook, chapters.shared_digest(root))
+    return chapters.key(notebook, chapters.shared_digest(root), root)
 
 
 @pytest.mark.parametrize(
@@ -268,6 +268,26 @@ def test_key_follows_code_and_not_prose(small_book):
         code["cells"][1] |= change
         path.write_text(json.dumps(code))
         assert key_of(small_book) != before
+
+
+def test_key_follows_the_records_that_a_chapter_names_and_no_others(small_book):
+    results, path = small_book / "experiments" / "results", small_book / "book/01-one.ipynb"
+    results.mkdir(parents=True)
+    notebook = chapters.read(path)
+    notebook["cells"][1]["source"] = "open('../experiments/results/own.json')"
+    path.write_text(json.dumps(notebook))
+    (results / "own.json").write_text("1")
+    before = key_of(small_book)
+    (results / "other.json").write_text("1")
+    (small_book / "experiments" / "run.py").write_text("1")
+    assert key_of(small_book) == before
+    (results / "own.json").write_text("2")
+    assert key_of(small_book) != before
+    notebook["cells"][1]["source"] = "import experiments.run"
+    path.write_text(json.dumps(notebook))
+    before = key_of(small_book)
+    (small_book / "experiments" / "run.py").write_text("2")
+    assert key_of(small_book) != before
 
 
 def test_key_ignores_what_an_editor_writes_into_a_notebook(small_book):
@@ -310,7 +330,7 @@ def test_result_counts_only_with_its_record(small_book):
     executed = small_book / "run.ipynb"
     executed.write_text(chapter.read_text())
     assert not cache.is_current(chapter, shared)
-    cache.store(chapter, executed, {"key": chapters.key(chapters.read(chapter), shared)})
+    cache.store(chapter, executed, {"key": chapters.key(chapters.read(chapter), shared, small_book)})
     assert cache.is_current(chapter, shared)
     (cache.folder / "01-one.json").write_text('{"key":')  # a write that was cut short
     assert not cache.is_current(chapter, shared)

@@ -1,7 +1,7 @@
 """Chapters as notebooks: finding them, executing each one once, remembering the result.
 
-A chapter's outputs depend on its code, on `qkdlib`, on the locked environment and on the files
-that lie beside it, not on its prose. The cache's key is made of exactly those, so an edit in the
+A chapter's outputs depend on its code, on `qkdlib`, on the locked environment, on the files that
+lie beside it and on the records that it names, not on its prose. The cache's key is made of exactly those, so an edit in the
 library executes every chapter again and a corrected sentence executes none: `merged` puts the
 remembered outputs into the notebook as it is now.
 """
@@ -134,7 +134,6 @@ def _shared_files(root: Path) -> list[Path]:
     """Files besides the notebook that a chapter's outputs depend on."""
     files = [root / "requirements.lock"]
     files += [p for p in (root / "qkdlib").rglob("*") if p.is_file()]
-    files += (root / "experiments" / "results").glob("*.json")  # rows/ is summed up there
     skip = {".ipynb", ".md", ".bib"}
     for path in (root / "book").rglob("*"):
         inside = path.relative_to(root / "book").parts
@@ -154,9 +153,15 @@ def shared_digest(root: Path = ROOT) -> str:
     return digest.hexdigest()
 
 
-def key(notebook: dict, shared: str) -> str:
-    """The cache's key of one chapter: its code and `shared` (see `shared_digest`)."""
-    digest = hashlib.sha256(shared.encode())
+def key(notebook: dict, shared: str, root: Path = ROOT) -> str:
+    """The cache's key of one chapter: its code, the records that it names, and `shared` (see
+    `shared_digest`)."""
+    digest, code = hashlib.sha256(shared.encode()), "\n".join(map(source_of, code_cells(notebook)))
+    named = [p for p in (root / "experiments" / "results").glob("*.json") if p.name in code]
+    if "experiments." in code:  # it runs what is there
+        named += (root / "experiments").glob("*.py")
+    for path in sorted(named):
+        digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     for cell in code_cells(notebook):
         tags = EXECUTION_TAGS & set(cell.get("metadata", {}).get("tags", []))
         digest.update(json.dumps([source_of(cell), sorted(tags)]).encode())
@@ -248,7 +253,7 @@ class Cache:
 
     def is_current(self, chapter: Path, shared: str) -> bool:
         record = self.record(chapter)
-        return record is not None and record["key"] == key(read(chapter), shared)
+        return record is not None and record["key"] == key(read(chapter), shared, self.root)
 
     def store(self, chapter: Path, executed: Path, record: dict) -> None:
         """Takes over a finished run. The record goes last: without it, the run never was."""
@@ -330,7 +335,7 @@ def _execute_in(work: Path, chapter: Path, shared: str, root: Path) -> dict:
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": machine(),
         "versions": versions(),
-        "key": key(notebook, shared),
+        "key": key(notebook, shared, root),
         "notes": [line for line in said.splitlines() if line.startswith("note: ")],
     }
     Cache(root).store(chapter, copy, record)
