@@ -26,6 +26,7 @@ from qkdlib.explore import (
     Explorer,
     HeatMap,
     Live,
+    Readings,
     Readout,
     Record,
     Slider,
@@ -311,6 +312,12 @@ def test_recorded_times_a_block():
 
 # ---- bad input ----
 
+def few_readings(readings=((0, 0), (1, 1), (2, 0), (2, 1)), n=4):
+    """Four readings of two settings."""
+    levels = {"T": ["0.1", "1", "10"], "gate": ["cz", "cnot"]}
+    return Readings(levels, readings, {"gain": [5.0, -3.0, 0.0, 40.0][:n]}, {"gain": "it helps"})
+
+
 ONE_GATE = cirq.Circuit(cirq.X(cirq.LineQubit(0)))
 BAD_EXPLORERS = [
     (lambda: explorer(np.zeros((0,)), controls=DEPTH), "needs as many x as y.*8 of x, 0 of y"),
@@ -337,6 +344,9 @@ BAD_EXPLORERS = [
     (lambda: draw_circuit(ONE_GATE, wire_labels=["a", "b"]), "wire_labels must hold 1 labels"),
     (lambda: Bars(np.zeros((2, 1, 2)), ["a"], ["b"], "y").pack((DEPTH,)), "shape"),
     (lambda: HeatMap(np.zeros((2, 2, 2)), ["a"]).pack((DEPTH,)), "row_labels must hold 2"),
+    (lambda: few_readings().pack((DEPTH,)), "controls must hold one for each of levels, lacks T, gate"),
+    (lambda: few_readings([[0]]).pack(few_readings().filters()), r"shape \[n_readings, 2\], got"),
+    (lambda: few_readings(n=2).pack(few_readings().filters()), r"values of 'gain' must be 4 numbers"),
     (lambda: BlochSpheres([[[[1, 1, 0]]]] * 2, ["a"], ["b"]).pack((DEPTH,)), "unit sphere"),
     (lambda: Slider("a", []), "1 to 60"),
     (lambda: Slider("a", range(61)), "1 to 60"),

@@ -1,9 +1,9 @@
 """Chapters as notebooks: finding them, executing each one once, remembering the result.
 
 A chapter's outputs depend on its code, on `qkdlib`, on the locked environment, on the files that
-lie beside it and on the records that it names, not on its prose. The cache's key is made of exactly those, so an edit in the
-library executes every chapter again and a corrected sentence executes none: `merged` puts the
-remembered outputs into the notebook as it is now.
+lie beside it and on the records that it names, not on its prose. The cache's key is made of exactly
+those, so an edit in the library executes every chapter again and a corrected sentence executes none:
+`merged` puts the remembered outputs into the notebook as it is now.
 """
 
 from __future__ import annotations

@@ -104,7 +104,15 @@ function buildToggle(control, id, change) {
   return { node, say, show(value) { box.checked = value; }, liven() {} };
 }
 
+function buildMenu(control, id, change) {
+  const menu = h("select", { id, onchange: () => change(menu.value, "end") }, ...control.values.map((value, i) => h("option", { value }, control.texts[i])));
+  const { node: word, say } = complaint();
+  const node = h("div", { class: "qkd-control qkd-menu" }, h("label", { for: id }, control.label), menu, word);
+  return { node, say, show(value) { menu.value = value; }, liven() {} };
+}
+
 function buildChoice(control, id, change) {
+  if (control.menu) return buildMenu(control, id, change);
   const boxes = control.values.map((value, i) => h("input", { type: "radio", name: id, value, id: `${id}-${i}`, onchange: () => change(value, "end") }));
   const { node: word, say } = complaint();
   const node = h("fieldset", { class: "qkd-control qkd-choice" }, h("legend", {}, control.label),

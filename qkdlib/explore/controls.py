@@ -144,12 +144,14 @@ class Choice:
         values: The options, strings; or a mapping from option to what the reader sees.
         label: What the reader sees; by default the name with spaces.
         start: The option at the beginning; by default the first.
+        menu: Whether the options are in a menu; by default they stand side by side.
     """
 
     name: str
     values: Sequence[str]
     label: str | None = None
     start: str | None = None
+    menu: bool = False
     texts: Sequence[str] = field(default=(), init=False)
     kind: str = field(default="choice", init=False)
 
@@ -172,7 +174,7 @@ class Choice:
 
     def pack(self):
         """The control as the page's script reads it."""
-        return _pack(self) | {"texts": list(self.texts)}
+        return _pack(self) | {"texts": list(self.texts)} | ({"menu": True} if self.menu else {})
 
 
 def _set_start(control, start):

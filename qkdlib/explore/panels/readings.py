@@ -49,7 +49,7 @@ class Readings(Panel):
         """
         labels = labels or {}
         return [
-            Choice(name, list(_options(levels)), label=labels.get(name))
+            Choice(name, list(_options(levels)), label=labels.get(name), menu=True)
             for name, levels in self.levels.items()
         ]
 
@@ -90,12 +90,16 @@ class Readings(Panel):
             middles = np.arange(-_END, _END + 1, _BIN)
             nearest = np.clip(np.rint(values / _BIN) * _BIN, -_END, _END)
             counts = np.array([(nearest == middle).sum() for middle in middles])
+            # Most readings change little; the middle bar is cut off, its share is written on it.
+            top = max(1, np.delete(counts, len(middles) // 2).max())
             ends = {"range": (-_END - _BIN / 2, _END + _BIN / 2), "log": False}
             place, _ = pen.scale(ends, 8, pen.WIDTH - 8)
             width = place(_BIN) - place(0) - 2
             for middle, n in zip(middles, counts, strict=True):
-                tall, left = 70 * n / max(counts.max(), 1), place(middle) - width / 2
+                tall, left = 70 * min(1, n / top), place(middle) - width / 2
                 parts.append(pen.rect(left, y + 100 - tall, width, tall, _role(middle)))
+            share = f"{100 * counts[len(middles) // 2] / len(values):.0f} %"
+            parts.append(pen.text(place(0), y + 44, share, role="paper", size=12, anchor="middle"))
             parts += [pen.tick(place(x), y + 116, pen.number(x)) for x in range(-30, 31, 10)]
             y += 132
         return y, "".join(parts)
