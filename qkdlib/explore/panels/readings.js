@@ -35,22 +35,22 @@ function build(panel, host, figure) {
   }
 
   function bars(part, few) {
-    const width = Math.max(220, figure.width(host)), height = 132, foot = height - 22;
+    const width = Math.max(220, figure.width(host)), height = 142, foot = height - 22;
     const x = (v) => 8 + ((v + END + BIN / 2) / (2 * END + BIN)) * (width - 16);
     const tally = (indices) => indices.reduce((bins, i) => (bins[bin(part.values[i])]++, bins), new Array(N_BINS).fill(0));
     const all = tally(rows[0].map((_, i) => i)), some = tally(few), scale = (n, total) => (total ? n / total : 0);
-    // Most readings change little; the middle bar is cut off, its share is written on it.
+    // Most readings change little; the middle bar is cut off, its share stands above it.
     const sides = (bins, total) => bins.filter((_, k) => k !== END / BIN).map((n) => scale(n, total));
     const top = Math.max(0.01, ...sides(all, rows[0].length), ...sides(some, few.length));
     const bar = (n, total, k, kind) => {
-      const tall = Math.min(1, scale(n, total) / top) * (foot - 8);
+      const tall = Math.min(1, scale(n, total) / top) * (foot - 18);
       return s("rect", { class: kind, x: x(k * BIN - END - BIN / 2) + 1, y: foot - tall, width: x(BIN) - x(0) - 2, height: tall, rx: 1.5 });
     };
     part.size(width, height);
     part.svg.replaceChildren(
       ...all.map((n, k) => bar(n, rows[0].length, k, "qkd-readings-all")),
       ...some.map((n, k) => bar(n, few.length, k, "qkd-bar qkd-role-" + role(k))),
-      s("text", { class: "qkd-tick qkd-readings-middle", style: "fill:var(--qkd-paper)", x: x(0), y: 26, "text-anchor": "middle" }, `${number(100 * scale(some[END / BIN], few.length), 0)} %`),
+      s("text", { class: "qkd-tick qkd-readings-middle", x: x(0), y: 11, "text-anchor": "middle" }, `${number(100 * scale(some[END / BIN], few.length), 0)} %`),
       s("line", { class: "qkd-axis", x1: 8, x2: width - 8, y1: foot, y2: foot }),
       ...[-30, -20, -10, 0, 10, 20, 30].map((v) => s("text", { class: "qkd-tick", x: x(v), y: height - 6, "text-anchor": "middle" }, (v > 0 ? "+" : "") + number(v))));
   }

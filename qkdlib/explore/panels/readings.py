@@ -88,20 +88,20 @@ class Readings(Panel):
             what = f"{packed['above'][name]} in {above:.0f} % of them"
             parts.append(pen.text(0, y + 14, f"{name}: {what}, the reverse in {below:.0f} %"))
             middles = np.arange(-_END, _END + 1, _BIN)
-            nearest = np.clip(np.rint(values / _BIN) * _BIN, -_END, _END)
+            nearest = np.clip(np.floor(values / _BIN + 0.5) * _BIN, -_END, _END)
             counts = np.array([(nearest == middle).sum() for middle in middles])
-            # Most readings change little; the middle bar is cut off, its share is written on it.
+            # Most readings change little; the middle bar is cut off, its share stands above it.
             top = max(1, np.delete(counts, len(middles) // 2).max())
             ends = {"range": (-_END - _BIN / 2, _END + _BIN / 2), "log": False}
             place, _ = pen.scale(ends, 8, pen.WIDTH - 8)
             width = place(_BIN) - place(0) - 2
             for middle, n in zip(middles, counts, strict=True):
                 tall, left = 70 * min(1, n / top), place(middle) - width / 2
-                parts.append(pen.rect(left, y + 100 - tall, width, tall, _role(middle)))
+                parts.append(pen.rect(left, y + 112 - tall, width, tall, _role(middle)))
             share = f"{100 * counts[len(middles) // 2] / len(values):.0f} %"
-            parts.append(pen.text(place(0), y + 44, share, role="paper", size=12, anchor="middle"))
-            parts += [pen.tick(place(x), y + 116, pen.number(x)) for x in range(-30, 31, 10)]
-            y += 132
+            parts.append(pen.tick(place(0), y + 38, share))
+            parts += [pen.tick(place(x), y + 128, pen.number(x)) for x in range(-30, 31, 10)]
+            y += 144
         return y, "".join(parts)
 
 
