@@ -18,11 +18,10 @@ from pathlib import Path
 
 import joblib
 
-from experiments.plan import CLAIMS
+from experiments.plan import CLAIMS, RESULTS
 from experiments.runner import run_claim
 from experiments.store import Store
 
-RESULTS = Path(__file__).resolve().parent / "results" / "rows"
 SMALL = Path(__file__).resolve().parent.parent / "_build" / "paper-small"
 PATIENCE_S = 10  # of a scheduler's answer
 

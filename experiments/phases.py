@@ -80,6 +80,53 @@ class SevenQubits(Task):
         return [*found, round(fidelity, 4)]
 
 
+SCARCE = ("few", "noisy", "missing")
+
+
+@dataclass(frozen=True)
+class ScarceLabels(Task):
+    """Student (2) where labels are scarce and the teacher has seen all of them.
+
+    Attributes:
+        reading: Pairs (setting, value) of `SEVEN`.
+        seed: As in `SevenQubits`.
+        labels: "few": eight states with labels are all that the student sees. "noisy": a fifth of its
+            labels is wrong. "missing": it sees all states, eight labels, and hears its teacher only.
+    """
+
+    reading: tuple
+    seed: int
+    labels: str
+
+    @classmethod
+    def columns(cls):
+        """Names of the numbers of `run`, in per cent."""
+        parts = ("test", "validation")
+        students = itertools.product(CONDITIONS, parts)
+        return [f"teacher {p}" for p in parts] + [f"{c} {p}" for c, p in students]
+
+    def run(self):
+        r = dict(self.reading)
+        _, teacher_seed, student_seed = seeds_of(self.seed, 3)
+        (states, y), parts = seven_qubits(tuple(r["h1"]), r["boundary"], r["n_train"], self.seed)
+        circuit, rng = circuit_of(r), np.random.default_rng([self.seed, 5])
+        teacher, student = ansatz_model(7, 2, circuit), ansatz_model(7, 1, circuit)
+        weights = learn(teacher, (states, y), untaught(r), r, teacher_seed)
+        said, found = teacher.logits(weights, states), percent(teacher, weights, *parts)
+        few = np.concatenate([rng.choice(np.flatnonzero(y == c), 4, replace=False) for c in (0, 1)])
+        everything, wrong = np.arange(len(y)), rng.random(len(y)) < 0.2
+        known = {"few": (few, few), "noisy": (everything,) * 2, "missing": (few, everything)}
+        labels = np.where(wrong, 1 - y, y) if self.labels == "noisy" else y
+        if self.labels == "missing":
+            r |= {"alpha": 1.0}
+        for condition in conditions(r):
+            rows = known[self.labels][condition.needs_teacher]
+            own = (states[rows], labels[rows])
+            weights = learn(student, own, condition, r, student_seed, said[rows])
+            found += percent(student, weights, *parts)
+        return found
+
+
 @cache
 def seven_qubits(h1, boundary, n_train, seed):
     """((states, labels) to train on, [test, validation]) of a seed; states in the sites' order."""

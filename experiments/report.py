@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.paper import RESULTS
-from experiments.plan import CLAIMS, JUDGE, LOOK, TRIES
+from experiments.plan import CLAIMS, JUDGE, LOOK, PAPER, RESULTS, TRIES
 from experiments.readings import TEACHING
 from experiments.store import Store
 from experiments.training import CONDITIONS, CONTROLS
@@ -15,11 +14,6 @@ from qkdlib.statistics import mean_interval
 
 SUMMARY = RESULTS.parent / "paper.json"
 NEAR = 3.0  # points: what one run of a few hundred test states scatters by
-# The paper's numbers in per cent: (no teacher, distilled), and its teacher's.
-PAPER = {
-    "table-1 (1)": (52.3, 81.7, 98.3),
-    "table-1 (2)": (86.0, 99.8, 98.3),
-}
 
 
 def rows_of(name, folder=RESULTS):
@@ -175,7 +169,7 @@ def multiverse(name, students, columns, folder=RESULTS):
         "students": {},
     }
     for label, f in found.items():
-        told = PAPER.get(f"{name.removesuffix('-readings')} {label}")
+        told = PAPER.get(label)
         near = None
         if told:
             wanted = zip(("untaught", "distilled", "teacher"), told, strict=True)
@@ -230,7 +224,7 @@ def peers(folder=RESULTS):
         "QICD's students against the vote of students that never met": ("QICD students", "no pull vote"),
         "QICD's vote against the vote of students that never met": ("QICD vote", "no pull vote"),
     }
-    result = {"n": len(judge), "pairs": {}}
+    result = {"n": len(judge), "pairs": {}, "by_students": by_students(judge, columns)}
     for name, (one, other) in pairs.items():
         known = ~np.isnan(at[other])
         d = (at[one] - at[other])[known]
@@ -242,12 +236,60 @@ def peers(folder=RESULTS):
     return result
 
 
+def by_students(judge, columns):
+    """Codistillation by the number of students: accuracy of students and vote, and pace."""
+    names = ["no pull students", "no pull vote", "no pull pace", "QICD pace", "QCD pace"]
+    found = {}
+    for k in sorted({r["n_students"] for r, _ in judge}):
+        rows = [row for r, row in judge if r["n_students"] == k]
+        found[str(k)] = {n: mean_interval([row[columns.index(n)] for row in rows]) for n in names}
+    return found
+
+
+def closest(student, folder=RESULTS):
+    """The closest reading over fresh seeds: the first ten choose the best control, the others judge."""
+    from experiments.phases import SevenQubits
+
+    found, tasks = rows_of(f"table-1-closest-{student[1]}", folder)
+    if len(found) < 20:
+        return {}
+    columns = SevenQubits.columns()
+    numbers = np.array([found[key][0] for key in sorted(found)], float)
+    at = {c: numbers[:, columns.index(f"{student} {c} test")] for c in CONDITIONS}
+    chosen = int(np.argmax([at[c][:10].mean() for c in CONTROLS]))
+    late = {c: runs[10:] for c, runs in at.items()}
+    controls = [late[c] for c in CONTROLS]
+    gain, beyond, word = verdict(late["distilled"], late["no teacher"], controls, chosen)
+    return {
+        "reading": {k: _text(v) for k, v in next(iter(tasks.values())).reading},
+        "n_seeds": len(numbers),
+        "teacher": mean_interval(numbers[:, columns.index("teacher test")]),
+        "accuracy": {c: mean_interval(runs) for c, runs in late.items()},
+        "best_control": CONTROLS[chosen],
+        "gain": gain,
+        "beyond": beyond,
+        "verdict": word,
+    }
+
+
+def fidelity(folder=RESULTS):
+    """Mean fidelity of the autoencoder by its layers and steps, over readings and seeds."""
+    from experiments.phases import SevenQubits
+
+    found, tasks = rows_of("table-1-readings", folder)
+    at, groups = SevenQubits.columns().index("fidelity"), {}
+    for key, (row,) in found.items():
+        r = dict(tasks[key].reading)
+        groups.setdefault(f"{r['code_layers']} layers, {r['code_steps']} steps", []).append(row[at])
+    return {name: [float(np.mean(x)), len(x)] for name, x in sorted(groups.items())}
+
+
 # ---- all -------------------------------------------------------------------------------------
 
 
 def summary(folder=RESULTS):
     """Everything that the chapter reads, a dict that JSON can hold."""
-    from experiments.digits import DEPTHS, FifteenBits
+    from experiments.digits import DEPTHS, FifteenBits, OwnCopy
     from experiments.phases import LongChain, SevenQubits
 
     layers = {f"{n} layers" if n > 1 else "1 layer": f"{n} " for n in (1, 2, 3)}
@@ -260,12 +302,20 @@ def summary(folder=RESULTS):
             "figure-5-raw": book_reading("figure-5-raw", deep, folder),
             "figure-5-rescaled": book_reading("figure-5-rescaled", deep, folder),
             "figure-6": own_copy(folder),
+            "few-labels": book_reading("few-labels", {"few labels": ""}, folder),
+            "noisy-labels": book_reading("noisy-labels", {"noisy labels": ""}, folder),
+            "missing-labels": book_reading("missing-labels", {"missing labels": ""}, folder),
         },
+        "closest": {student: closest(student, folder) for student in PAPER},
+        "fidelity": fidelity(folder),
         "readings": {
             "table-1": multiverse("table-1-readings", seven, SevenQubits.columns(), folder),
             "figure-4": multiverse("figure-4-readings", layers, LongChain.columns(), folder),
             "figure-5": multiverse(
                 "figure-5-readings", {"6 layers": "6 "}, FifteenBits.columns((6,)), folder
+            ),
+            "figure-6": multiverse(
+                "figure-6-readings", {"half an epoch": ""}, OwnCopy.columns(), folder
             ),
             "codistillation": peers(folder),
         },
