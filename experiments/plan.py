@@ -44,7 +44,7 @@ def _single(kind, space, n, n_small, seeds):
 
     def tasks(small):
         some = list(enumerate(readings(space, n_small if small else n)))
-        blocks = [some[first : first + 500] for first in range(0, len(some), 500)]
+        blocks = [some[first : first + 50] for first in range(0, len(some), 50)]
         return [([i, s], kind(pairs(r), s)) for block in blocks for s in seeds for i, r in block]
 
     return tasks
