@@ -5,7 +5,7 @@ PY := .venv/bin/python
 # A stamp that is newer than the lock says that the environment is complete.
 STAMP := .venv/.complete
 
-.PHONY: help env book test test-lab check lab paper bench lock clean
+.PHONY: help env book test test-lab check lab paper assignments grade bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -43,6 +43,13 @@ lab: $(STAMP) ## open JupyterLab on the chapters
 paper: $(STAMP) ## repeat the papers at full scale, in every reading (hours; SMALL=1, CLAIM=name, SCHEDULER=address)
 	@$(PY) -m experiments.paper $(if $(SMALL),--small) $(if $(CLAIM),--claim $(CLAIM)) \
 	  $(if $(SCHEDULER),--scheduler $(SCHEDULER))
+
+assignments: $(STAMP) ## the students' versions of the assignments, and a zip of each
+	@$(PY) -m course release
+
+grade: $(STAMP) ## grade SUBMISSIONS=folder (a folder a student): grades.csv, feedback, what went wrong
+	@test -n "$(SUBMISSIONS)" || { echo "say which: make grade SUBMISSIONS=folder"; exit 1; }
+	@$(PY) -m course grade "$(SUBMISSIONS)" $(if $(DEADLINE),--deadline $(DEADLINE)) $(if $(TRUSTED),--trusted)
 
 bench: $(STAMP) ## measure the engines against their peers (builds the peers' environments)
 	@$(PY) benchmarks/run.py

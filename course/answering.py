@@ -10,6 +10,7 @@ import builtins
 import io
 import json
 import os
+import signal
 import sys
 import traceback
 
@@ -60,15 +61,28 @@ def unpack(packed):
     return {"list": list, "tuple": tuple}[kind](unpack(v) for v in content)
 
 
-def run_cells(cells, namespace):
-    """Runs cells in order; an error ends its cell only. Returns one line of error, or None, by cell."""
+def run_cells(cells, namespace, seconds=None):
+    """Runs cells in order; an error, or more than so many seconds, ends its cell only.
+
+    Returns:
+        dict from a cell's name to the line of its error.
+    """
     failed = {}
     for name, text in cells:
         try:
+            if seconds:
+                signal.setitimer(signal.ITIMER_REAL, seconds)
             exec(compile(text, f"<{name or 'cell'}>", "exec"), namespace)
         except BaseException as error:
             failed[name] = _line(error)
+        finally:
+            if seconds:
+                signal.setitimer(signal.ITIMER_REAL, 0)
     return failed
+
+
+def _too_long(*_):
+    raise TimeoutError("the cell took too long")
 
 
 def answer(request, namespace):
@@ -112,7 +126,8 @@ def main(asked, told):
 
     first = load(requests.readline())
     namespace = {"__name__": "__main__", "__builtins__": builtins}
-    tell({"failed": run_cells(first["cells"], namespace)})
+    signal.signal(signal.SIGALRM, _too_long)  # a cell that undoes this loses the whole notebook
+    tell({"failed": run_cells(first["cells"], namespace, first["seconds"])})
     for line in requests:
         tell(answer(load(line), namespace))
     exit_now(0)

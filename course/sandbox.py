@@ -28,13 +28,14 @@ class Limits:
     """What a submission may use.
 
     Attributes:
-        seconds: Of running all its cells; calls have `call_seconds` each.
+        seconds: Of running all its cells; a cell has `cell_seconds`, a call `call_seconds`.
         memory_mb: Of address space, of one process.
         processes: At a time.
         file_mb: Of one file that it writes.
     """
 
     seconds: float = 240.0
+    cell_seconds: float = 90.0
     call_seconds: float = 30.0
     memory_mb: int = 4000
     processes: int = 64
@@ -105,7 +106,8 @@ class Student:
             os.close(asked)
             os.close(told)
         try:
-            failed = self._ask_for({"cells": cells}, self.limits.seconds).get("failed")
+            first = {"cells": cells, "seconds": self.limits.cell_seconds}
+            failed = self._ask_for(first, self.limits.seconds).get("failed")
             if not isinstance(failed, dict):
                 raise Broken("its process answered nonsense")
             self.failed = {str(name): str(line)[:300] for name, line in failed.items()}

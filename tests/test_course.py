@@ -22,7 +22,7 @@ from instructor.fixtures import distillation
 
 NAME = "06-distillation"
 SOURCE = read(SOURCES / NAME / f"{NAME}.ipynb")
-SHORT = Limits(seconds=120, call_seconds=8, memory_mb=4000)
+SHORT = Limits(seconds=120, cell_seconds=20, call_seconds=8)
 shut_in = pytest.mark.skipif(
     sandbox.isolation() == "limits", reason="nothing shuts a submission in here"
 )
