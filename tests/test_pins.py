@@ -115,7 +115,6 @@ def test_measures():
     check("meyer_wallach", ms.meyer_wallach(states))
     gradients = ms.random_gradients(ansatz, z_observables(1, 3)[0], 50, seed=4)
     check("random_gradients", gradients.std(axis=0))
-    check("gradient_variance", ms.gradient_variance(gradients, seed=0))
     kernel = ms.fidelity_kernel(ms.encoded_states(ENCODING, FEATURES))
     check("kernel", kernel[0])
     check("alignment", ms.centred_alignment(kernel, LABELS))

@@ -59,6 +59,17 @@ def chosen() -> list[Path]:
     return sorted(changed + others[: max(0, AT_LEAST - len(changed))])
 
 
+def narrow(section) -> bool:
+    """Whether an explorer filters readings; then a menu must change what is counted."""
+    count = section.locator(".qkd-readings-count")
+    if not count.count():
+        return False
+    before = count.inner_text()
+    section.locator("select").first.select_option(index=1)
+    assert count.inner_text() != before
+    return True
+
+
 @pytest.fixture
 def lab(tmp_path):
     chapters.lay_out(tmp_path)
@@ -76,7 +87,8 @@ def test_a_chapter_runs_and_its_explorers_retrain(lab, browser, chapter):
         run_all(page, PATIENCE_S)
         sections = page.locator(".qkd-explorer")
         trains = [retrain(section) for section in sections.all()]
-        assert any(trains), f"none of {len(trains)} explorers offers to train"
+        filters = [narrow(section) for section in sections.all()]
+        assert any(trains + filters), f"none of {len(trains)} explorers offers to train or to filter"
     finally:
         page.context.close()
     record = {"key": code_key(chapter), "date": datetime.now(timezone.utc).isoformat()}
