@@ -51,7 +51,7 @@ def isolation():
     """How a submission is shut in here: "bubblewrap", "namespaces" or "limits"."""
     trials = {
         "bubblewrap": ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "true"],
-        "namespaces": [*_unshare(), "true"],
+        "namespaces": [*_unshare(), "sh", "-c", "mount -t tmpfs none /run && test ! -e /run/lock"],
     }
     for name, command in trials.items():
         if shutil.which(command[0]):
@@ -62,7 +62,8 @@ def isolation():
 
 
 def _unshare():
-    user = [] if os.geteuid() == 0 else ["--user", "--map-current-user"]
+    # Root of its own namespace only, which it needs to cover folders; outside it stays who it is.
+    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     own = ["--net", "--pid", "--ipc", "--mount", "--mount-proc"]
     return ["unshare", *user, *own, "--fork", "--kill-child"]
 
@@ -254,10 +255,12 @@ _BINDS = {"ro": "--ro-bind", "rw": "--bind"}
 
 
 def _as_nobody():
-    if os.geteuid() == 0 and shutil.which("setpriv"):
-        who = ["--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", "--no-new-privs"]
-        return ["setpriv", *who, "prlimit", f"--nproc={Limits().processes}"]
-    return []
+    """What takes away every right: to uncover what is covered, to be somebody."""
+    few = ["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
+    if os.geteuid() != 0:
+        return ["setpriv", *few]
+    who = ["--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
+    return ["setpriv", *who, *few, "prlimit", f"--nproc={Limits().processes}"]
 
 
 def _cover(covered, kept, work):

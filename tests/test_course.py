@@ -172,6 +172,9 @@ def look():
         found.append("library")
     except OSError:
         pass
+    import subprocess
+    if subprocess.run(["umount", {str(sandbox.ROOT)!r}], capture_output=True).returncode == 0:
+        found.append("what was covered")
     return found, os.getpid() < 50, [p for p in os.listdir("/proc") if p.isdigit()]
 """
     import socket
