@@ -210,4 +210,4 @@ def _write(path, rows, names=("student", "assignment", "points", "of", "to_read"
 
 def _plain(value):
     text = str(value)
-    return "'" + text if text[:1] in "=+-@" else text
+    return "'" + text if text.startswith(("=", "+", "-", "@")) else text

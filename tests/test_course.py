@@ -364,4 +364,5 @@ def test_formulas_in_a_name_stay_text(quick):
     from course.collecting import _plain
 
     assert _plain("=cmd()") == "'=cmd()"
+    assert _plain("") == ""
     assert collect(quick / "source", ["01-double"], quick)[0].assignment == "01-double"
